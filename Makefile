@@ -1,0 +1,79 @@
+# One .venv serves every target. It is made by plain pip from constraints.txt, and made again only
+# when pyproject.toml or constraints.txt change; paths stay relative, so any directory will do.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WHEEL_VENV := build/wheel-venv
+INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
+ARTICLE := serving/tocsin_serving/demo/article.txt
+
+# The first interpreter that runs and that we support: a name on the PATH can be a shim of pyenv's
+# that leads nowhere. `make PYTHON=/path/to/python3.12 …` overrides.
+SUPPORTED := import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
+	"$$name" -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo "$$name"; break; }; done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check check-slow lint format lock corpus bench measure clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## read one conflict article and print what Tocsin says of it
+	@$(BIN)/tocsin analyse $(ARTICLE)
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: lint ## formatting, lint and types, then the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+# The wheel goes into an environment of its own: with the core dependencies alone it must read an
+# article from outside the repository, and with the extras it must pass the tests.
+check-slow: lint ## check with the slow tests, then again on the installed wheel
+	$(BIN)/python -m pytest
+	rm -rf dist $(WHEEL_VENV)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	$(BIN)/python -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m $(INSTALL) dist/*.whl
+	root=$$PWD && cd / && "$$root/$(WHEEL_VENV)/bin/tocsin" analyse "$$root/$(ARTICLE)"
+	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[training,eval,dev]"
+	$(WHEEL_VENV)/bin/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## format the code and mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(BIN)/python ## resolve the newest versions again into constraints.txt
+	$(BIN)/python .ci/lock.py
+
+corpus: $(STAMP) ## count the corpus: the table in training/README.md
+	@$(BIN)/python .ci/corpus.py
+
+bench: $(STAMP) ## measure speed against the transformers pipeline
+	@$(BIN)/python -m tocsin_eval.bench
+
+measure: $(STAMP) ## measure quality: every number in models/README.md
+	@$(BIN)/python -m tocsin_eval.measure
+
+clean: ## remove the environment, builds and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Tocsin needs Python 3.11, 3.12 or 3.13 with venv, and the PATH" \
+		"has none of them. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13 with" \
+		"venv; name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Tocsin and its tools into $(VENV); the first time this takes a minute or two."
+	@$(BIN)/python -m $(INSTALL) -e ".[training,eval,dev]"
+	@touch $@

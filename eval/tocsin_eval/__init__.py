@@ -1,0 +1,1 @@
+"""Models in, numbers with intervals out."""

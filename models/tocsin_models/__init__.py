@@ -1,0 +1,1 @@
+"""Text in, labelled passages and a summary with receipts out. Start reading at ``analyse.py``."""

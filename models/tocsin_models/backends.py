@@ -1,0 +1,252 @@
+"""How a network runs: OpenVINO on a CPU, torch on a GPU. The only file that imports ``openvino``.
+
+A network is a torch module with named array inputs and one array output. On a CPU it is converted
+once, and the converted copy is kept in the user's cache directory: a second start imports neither
+torch nor transformers. The copy is keyed by the model files, the code that builds the network and
+the version of OpenVINO, so that none of them can change behind its back.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from tocsin_models.errors import ConfigError
+from tocsin_models.manifest import file_sha256
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+LOGGER = logging.getLogger("tocsin")
+
+# Goes up when a network or its conversion changes in a way that the key below cannot see.
+CACHE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network to be run: ``build`` imports torch and makes the module (in eval mode, float32),
+    ``examples`` are inputs of the dtypes and ranks it takes, ``key`` names files and code.
+    ``int8`` is the same network quantised in training, where the model directory has one."""
+
+    key: str
+    build: Callable[[], Any]
+    examples: Arrays
+    int8: Path | None = None
+
+
+def network_key(files: Mapping[str, str], *code: str) -> str:
+    """The key of a network: hashes of the model's files, and of the modules that build it."""
+    here = Path(__file__).parent
+    digests = [hashlib.sha256((here / name).read_bytes()).hexdigest() for name in code]
+    return json.dumps([dict(files), *digests])
+
+
+class Runner(Protocol):
+    """A network that has been loaded onto a device."""
+
+    precision: str
+    device: str
+
+    def run(self, inputs: Arrays) -> npt.NDArray[np.float32]:
+        """The network's only output, float32, for inputs of any sizes of the examples' ranks."""
+        ...
+
+
+def open_network(network: Network, device: str = "auto", threads: int | None = None) -> Runner:
+    """Load a network onto ``auto`` (a GPU if one answers, else the CPU), ``cpu`` or ``cuda``.
+
+    ``threads`` is how many CPU threads inference uses; None lets OpenVINO take the physical cores.
+
+    Raises:
+        ConfigError: the device is unknown or absent, or threads are below 1.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError("device", [f"{device!r} is not one of auto, cpu, cuda"])
+    if threads is not None and threads < 1:
+        raise ConfigError("threads", [f"{threads} is below 1"])
+    if device == "cuda" or (device == "auto" and _may_have_gpu()):
+        import torch
+
+        if torch.cuda.is_available():
+            return TorchRunner(network.build(), "cuda")
+        if device == "cuda":
+            raise ConfigError(
+                "device",
+                ["cuda: torch finds no GPU; use --device cpu, or install a CUDA build of torch"],
+            )
+    return OpenVinoRunner(network, threads)
+
+
+def _may_have_gpu() -> bool:
+    """Whether asking torch is worth its import (over a second): is there an NVIDIA driver?"""
+    return Path("/proc/driver/nvidia/version").exists() or sys.platform == "win32"
+
+
+class TorchRunner:
+    """Runs the torch module itself; in bfloat16 on a GPU, in float32 elsewhere."""
+
+    def __init__(self, module: Any, device: str) -> None:
+        self.device = device
+        self.precision = "bf16" if device == "cuda" else "f32"
+        self._module = module.to(device).eval()
+
+    def run(self, inputs: Arrays) -> npt.NDArray[np.float32]:
+        import torch
+
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
+            for name, value in inputs.items()
+        }
+        is_bf16 = self.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=is_bf16):
+            found: npt.NDArray[np.float32] = self._module(**tensors).float().cpu().numpy()
+        return found
+
+
+class OpenVinoRunner:
+    """Runs the converted network on the CPU: in int8 or bfloat16 where the processor has them.
+
+    A processor that multiplies bf16 also has VNNI, which int8 needs to be exact; on others int8
+    sums can saturate, so there the network runs in float32.
+    """
+
+    device = "cpu"
+
+    def __init__(self, network: Network, threads: int | None = None) -> None:
+        openvino = _import_openvino()
+        core = openvino.Core()
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        floating = "bf16" if has_bf16 else "f32"
+        if has_bf16 and network.int8:
+            self.precision = "int8"
+            model = core.read_model(network.int8)
+        else:
+            self.precision = floating
+            model = _converted(openvino, core, network)
+        options: dict[str, Any] = {
+            # What is not quantised (softmax, normalisation, the head) runs in this.
+            "INFERENCE_PRECISION_HINT": floating,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(self, inputs: Arrays) -> npt.NDArray[np.float32]:
+        self._request.infer(dict(inputs), share_inputs=True)
+        # Copied: the request's own buffer is overwritten by the next call.
+        return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
+
+
+def _import_openvino() -> Any:
+    """OpenVINO with its telemetry cut off: one conversion started 42 processes that report."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
+
+
+def cache_directory() -> Path:
+    """Where converted networks are kept: ``TOCSIN_CACHE``, or the user's cache directory."""
+    return (
+        Path(os.environ.get("TOCSIN_CACHE") or platformdirs.user_cache_path("tocsin")) / "openvino"
+    )
+
+
+def _converted(openvino: Any, core: Any, network: Network) -> Any:
+    """The network as OpenVINO reads it, from the cache or freshly converted into it.
+
+    What is run is always what was read back from disk: a network still in memory holds its weights
+    in another form, and bf16 then rounds differently in the third decimal.
+
+    An entry is a directory that is renamed into place when complete: of two processes that start
+    at once both convert, and the second finds the place taken and leaves it so.
+    """
+    version = f"{CACHE_FORMAT}\n{openvino.get_version()}\n{network.key}"
+    entry = cache_directory() / hashlib.sha256(version.encode()).hexdigest()[:32]
+    if not _is_whole(entry):
+        LOGGER.info("first start with this model: preparing it for this processor takes seconds")
+        model = convert(network)
+        try:
+            _keep(model, entry)
+        except OSError as error:
+            warnings.warn(
+                f"{cache_directory()}: cannot be written ({error.strerror}); each start converts "
+                "the model anew, which takes seconds. Set TOCSIN_CACHE to a directory that can.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return _read_back(core, model)
+    return core.read_model(entry / "model.xml")
+
+
+def convert(network: Network) -> Any:
+    """The network as an OpenVINO model in memory. Imports torch and transformers."""
+    openvino = _import_openvino()
+    import torch
+
+    examples = {name: torch.from_numpy(value) for name, value in network.examples.items()}
+    with warnings.catch_warnings():
+        # The tracer warns that shapes are traced; that they stay free is what the tests check.
+        warnings.simplefilter("ignore")
+        with torch.inference_mode():
+            model = openvino.convert_model(network.build(), example_input=examples)
+    for port, (name, value) in zip(model.inputs, examples.items(), strict=True):
+        port.get_tensor().set_names({name})
+        port.get_node().set_partial_shape(openvino.PartialShape([-1] * value.ndim))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def save(model: Any, path: Path) -> None:
+    """Write an OpenVINO model: ``path`` (.xml) and its weights beside it (.bin)."""
+    # The stored weights are fp16, so that keeping them in fp16 here loses nothing.
+    _import_openvino().save_model(model, path, compress_to_fp16=True)
+
+
+def _read_back(core: Any, model: Any) -> Any:
+    core.set_property({"ENABLE_MMAP": False})  # the file is gone before the network runs
+    with tempfile.TemporaryDirectory() as scratch:
+        save(model, Path(scratch) / "model.xml")
+        return core.read_model(Path(scratch) / "model.xml")
+
+
+def _keep(model: Any, entry: Path) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
+    try:
+        save(model, scratch / "model.xml")
+        (scratch / "sha256").write_text(_digest(scratch))
+        if entry.exists() and not _is_whole(entry):
+            shutil.rmtree(entry, ignore_errors=True)
+        try:
+            scratch.rename(entry)
+        except OSError:
+            if not _is_whole(entry):
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _digest(entry: Path) -> str:
+    return " ".join(file_sha256(entry / name) for name in ("model.xml", "model.bin"))
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether an entry is as it was written: a full disk or a crash may have cut a file short."""
+    try:
+        return (entry / "sha256").read_text() == _digest(entry)
+    except OSError:
+        return False

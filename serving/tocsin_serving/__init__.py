@@ -1,0 +1,1 @@
+"""The analysis, brought to people and programs."""

@@ -1,0 +1,400 @@
+"""``tocsin``: the command line. Everything heavy is imported inside the command that needs it."""
+
+import io
+import logging
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tocsin_models.errors import TocsinError
+from tocsin_serving.options import (
+    Base,
+    Config,
+    Dev,
+    Device,
+    ManyFiles,
+    MaxSentences,
+    MaxWords,
+    Model,
+    Out,
+    Overrides,
+    StrictLanguage,
+    SummariserModel,
+    Threads,
+    Train,
+)
+
+if TYPE_CHECKING:
+    from tocsin_models.protocols import Classifier, Summariser
+
+EXIT_REFUSED = 2
+EXIT_REJECTS = 3
+
+# What the extra "training" adds and its code imports.
+_TRAINING_MODULES = ("accelerate", "rouge_score", "sklearn", "yaml", "zstandard")
+
+EXIT_CODES = (
+    "Exit codes: 0 all is answered; 2 an input, a model or an option cannot be used (one line on "
+    "standard error says why); 3 score wrote some rows to rejects.jsonl; 130 interrupted."
+)
+LABELS = (
+    "Labels of the embedded model: claim, an assertion that the outlet does not vouch for; threat, "
+    "harm announced or held out; retaliation, force as an answer to an earlier act; diplomacy, "
+    "parties dealing with each other by political means. A passage has any number of them."
+)
+
+app = typer.Typer(
+    name="tocsin",
+    help="Read conflict news: label each passage, and write a summary whose every sentence says "
+    "where in the article it stands.\n\n" + LABELS,
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    # A rich traceback prints local variables, and those hold article text.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+train_app = typer.Typer(
+    help="Train a classifier or a summariser into a model directory.", no_args_is_help=True
+)
+app.add_typer(train_app, name="train", rich_help_panel="Make models")
+
+
+def main() -> None:
+    """Run the command line and exit; an error that the caller can mend is one line."""
+    warnings.showwarning = _show_warning
+    _show_notes()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal in Latin-1 shows \u2019 for what it cannot spell, instead of a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except TocsinError as error:
+        report(error)
+        sys.exit(EXIT_REFUSED)
+    finally:
+        _flush()
+
+
+def report(error: TocsinError, prefix: str = "") -> None:
+    from tocsin_serving.render import make_visible
+
+    lines = [make_visible(line) for line in f"{prefix}{error}".split("\n")]
+    print("tocsin: error: " + "\n".join(lines), file=sys.stderr, flush=True)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed_version
+
+        typer.echo(f"tocsin {installed_version('tocsin')}")
+        raise typer.Exit
+
+
+@app.command(rich_help_panel="Read articles", epilog=EXIT_CODES)
+def analyse(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Articles in UTF-8; - is standard input.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line instead of a table.")
+    ] = False,
+    format: Annotated[
+        Literal["text", "html"] | None,
+        typer.Option(help="What the files hold; told from the name and the first bytes."),
+    ] = None,
+    strict_language: StrictLanguage = False,
+    max_sentences: MaxSentences = None,
+    max_words: MaxWords = None,
+    model: Model = None,
+    summariser: SummariserModel = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Label the passages of articles and summarise them.
+
+    Example: tocsin analyse report.txt
+
+    Example: curl -s https://example.org/report.html | tocsin analyse - --format html --json
+    """
+    from tocsin_models.analyse import Options
+    from tocsin_models.analyse import analyse as analyse_article
+    from tocsin_models.errors import ConfigError, ModelError
+    from tocsin_models.reading import read_article
+
+    options = Options(
+        max_sentences=max_sentences, max_words=max_words, strict_language=strict_language
+    )
+    loaded: tuple[Classifier, Summariser] | None = None
+    is_refused = is_shown = False
+    for file in files:
+        where = ""  # reading names the file itself
+        try:
+            article = read_article(file, format)
+            where = f"{file}: "
+            # Only now: a mistyped path is told at once, without waiting for the models.
+            loaded = loaded or (
+                _load_classifier(model, device, threads),
+                _load_summariser(summariser, device, threads),
+            )
+            analysis = analyse_article(article, *loaded, options)
+        except (ModelError, ConfigError):
+            raise
+        except TocsinError as error:
+            report(error, where)
+            is_refused = True
+            continue
+        if as_json:
+            _print_json(analysis.to_record())
+        else:
+            from tocsin_serving.render import render_analysis
+
+            _print_table(render_analysis(analysis))
+            is_shown = True
+    if loaded and is_shown:
+        from tocsin_serving.render import render_footer
+
+        _print_table(render_footer(loaded[0].info, loaded[1].info))
+    if is_refused:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command(rich_help_panel="Read articles", epilog=EXIT_CODES)
+def score(
+    source: Annotated[
+        str, typer.Argument(metavar="IN.jsonl", help="Rows with id and text; - is standard input.")
+    ],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="New folder for the results.")
+    ] = None,
+    unit: Annotated[
+        Literal["article", "passage"],
+        typer.Option(help="What a row's text is: an article, or one passage to be labelled as is."),
+    ] = "article",
+    only: Annotated[
+        Literal["classify", "summarise"] | None, typer.Option(help="Leave the other half out.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE.jsonl", help="The results in one file; OUT may be left."
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no counts on standard error.")
+    ] = False,
+    strict_language: StrictLanguage = False,
+    max_sentences: MaxSentences = None,
+    max_words: MaxWords = None,
+    model: Model = None,
+    summariser: SummariserModel = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Score an archive of JSON Lines, one result a row and in its order.
+
+    Other columns are carried along, as input_NAME where the result has a NAME of its own. A row
+    that cannot be read goes to OUT/rejects.jsonl with the reason; then the exit code is 3.
+
+    Example: tocsin score archive.jsonl results/
+
+    Example: tocsin score passages.jsonl -o labels.jsonl --unit passage
+    """
+    from tocsin_serving.batch import Settings, print_counts, score_file
+    from tocsin_serving.results import Results
+
+    settings = Settings(
+        unit=unit,
+        only=only,
+        max_sentences=max_sentences,
+        max_words=max_words,
+        strict_language=strict_language,
+    )
+    settings.check(has_model=model is not None, has_summariser=summariser is not None)
+    if out is None and output is None:
+        raise typer.BadParameter("name a folder OUT for the results, or a file with -o")
+    results = Results(out, output)
+
+    def load() -> tuple[Any, Any]:
+        return (
+            _load_classifier(model, device, threads) if settings.needs_classifier else None,
+            _load_summariser(summariser, device, threads) if settings.needs_summariser else None,
+        )
+
+    try:
+        counts = score_file(source, results, settings, load, is_quiet=quiet)
+    except KeyboardInterrupt:
+        print("tocsin: interrupted; no results are kept", file=sys.stderr)
+        raise
+    if not quiet:
+        print_counts(counts, results)
+    if counts.rejected:
+        raise typer.Exit(EXIT_REJECTS)
+
+
+@train_app.command("classifier", cls=ManyFiles, epilog=EXIT_CODES)
+def train_classifier_command(
+    train: Train,
+    dev: Dev,
+    base: Base,
+    out: Out,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fine-tune an encoder to label passages.
+
+    Example: tocsin train classifier --train corpus/*.jsonl --dev dev.jsonl
+    --base sentence-transformers/all-MiniLM-L6-v2 --out my-model epochs=3
+    """
+    _check_training()
+    from tocsin_training.train import train_classifier
+
+    train_classifier(train, dev, base, out, config, overrides or [])
+
+
+@train_app.command("summariser", cls=ManyFiles, epilog=EXIT_CODES)
+def train_summariser_command(
+    train: Train,
+    dev: Dev,
+    base: Base,
+    out: Out,
+    config: Config = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the extractive summariser on articles with reference summaries.
+
+    Example: tocsin train summariser --train news.jsonl --dev dev.jsonl
+    --base sentence-transformers/all-MiniLM-L6-v2 --out my-summariser
+    """
+    _check_training()
+    from tocsin_training.train import train_summariser
+
+    train_summariser(train, dev, base, out, config, overrides or [])
+
+
+@app.command(rich_help_panel="Make models", epilog=EXIT_CODES)
+def models(
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR", help="Model directories, instead of the embedded ones."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line instead of a table.")
+    ] = False,
+) -> None:
+    """Show models: revision, languages, thresholds, metrics, size, licence.
+
+    The files are checked against their hashes.
+
+    Example: tocsin models my-model
+    """
+    from tocsin_models.manifest import EMBEDDED, read_manifest
+    from tocsin_serving.render import render_manifests
+
+    is_refused = False
+    rows = []
+    for directory in directories or EMBEDDED.values():
+        try:
+            manifest = read_manifest(directory)
+        except TocsinError as error:
+            report(error)
+            is_refused = True
+            continue
+        size_bytes = sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
+        rows.append((str(directory), manifest, size_bytes))
+    if as_json:
+        for where, manifest, size_bytes in rows:
+            facts = {
+                "name": manifest.name,
+                "task": manifest.task,
+                "revision": manifest.revision,
+                "languages": list(manifest.languages),
+                "labels": list(manifest.labels),
+                "thresholds": dict(manifest.thresholds),
+                "metrics": dict(manifest.metrics),
+                "max_tokens": manifest.max_tokens,
+                "base": manifest.base,
+                "licence": manifest.licence,
+                "size_bytes": size_bytes,
+                "directory": where,
+            }
+            _print_json(facts)
+    else:
+        _print_table(render_manifests(rows))
+    if is_refused:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _load_classifier(directory: Path | None, device: str, threads: int | None) -> "Classifier":
+    from tocsin_models.classifier import load_classifier
+
+    return load_classifier(directory, device=device, threads=threads)
+
+
+def _load_summariser(directory: Path | None, device: str, threads: int | None) -> "Summariser":
+    from tocsin_models.summariser import load_summariser
+
+    return load_summariser(directory, device=device, threads=threads)
+
+
+def _print_table(table: Any) -> None:
+    from tocsin_serving.render import open_console
+
+    open_console().print(table)
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    """JSON is UTF-8 (RFC 8259), whatever the locale says."""
+    from tocsin_serving.results import format_line
+
+    sys.stdout.flush()
+    sys.stdout.buffer.write(format_line(record).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _check_training() -> None:
+    """Name every missing package at once, before torch is imported."""
+    missing = [name for name in _TRAINING_MODULES if find_spec(name) is None]
+    if missing:
+        raise TocsinError(
+            f"training needs {', '.join(missing)}, not installed here: "
+            "pip install 'tocsin[training]'"
+        )
+
+
+def _show_notes() -> None:
+    """What takes seconds says so, on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("tocsin: %(message)s"))
+    notes = logging.getLogger("tocsin")
+    notes.handlers = [handler]
+    notes.setLevel(logging.INFO)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning of ours is for the person at the terminal: one line, no source code."""
+    print(f"tocsin: warning: {message}", file=sys.stderr)
+
+
+def _flush() -> None:
+    """Send what is left, and keep the interpreter's own flush from complaining about a reader
+    that has gone (``tocsin analyse … | head``)."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

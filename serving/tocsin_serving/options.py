@@ -1,0 +1,109 @@
+"""The options that several commands share, each with its help text and its check."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import typer
+from typer.core import TyperCommand
+
+
+def _at_least_one(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise typer.BadParameter(f"{value} is too small; give 1 or more")
+    return value
+
+
+_LENGTH, _MODELS = "Summary", "Models and machine"
+MaxSentences: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        callback=_at_least_one,
+        help="Most sentences of a summary; 1 or more.",
+        rich_help_panel=_LENGTH,
+    ),
+]
+MaxWords: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        callback=_at_least_one, help="Most words of a summary; 1 or more.", rich_help_panel=_LENGTH
+    ),
+]
+StrictLanguage: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--strict-language", help="Refuse what is outside the models' languages, not only warn."
+    ),
+]
+Model: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Classifier directory, instead of the embedded one.",
+        rich_help_panel=_MODELS,
+    ),
+]
+SummariserModel: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--summariser",
+        metavar="DIR",
+        help="Summariser directory, instead of the embedded one.",
+        rich_help_panel=_MODELS,
+    ),
+]
+Device: TypeAlias = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="Where the models run; auto takes a GPU.", rich_help_panel=_MODELS),
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        callback=_at_least_one,
+        help="CPU threads, 1 or more, instead of all physical cores.",
+        rich_help_panel=_MODELS,
+    ),
+]
+
+
+class ManyFiles(TyperCommand):
+    """Lets ``--train a b c`` take several files, as a shell's ``*.jsonl`` expands to."""
+
+    # A setting looks like learning_rate=1e-4; anything else after --train or --dev is a file.
+    _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*=")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(self.repeat_options(args)))
+
+    def repeat_options(self, args: list[str]) -> Iterator[str]:
+        option, has_value = "", False
+        for word in args:
+            if word.startswith("-"):
+                name, equals, _ = word.partition("=")
+                option, has_value = name if name in ("--train", "--dev") else "", bool(equals)
+            elif option and self._SETTING.match(word):
+                option = ""
+            elif option and has_value:
+                yield option
+            else:
+                has_value = True
+            yield word
+
+
+Train: TypeAlias = Annotated[
+    list[Path], typer.Option(metavar="FILE...", help="Files to train on, one or more.")
+]
+Dev: TypeAlias = Annotated[
+    list[Path], typer.Option(metavar="FILE...", help="Files that only tell how good it is.")
+]
+Base: TypeAlias = Annotated[
+    str, typer.Option(metavar="NAME|DIR", help="Encoder to start from: a Hub id or a directory.")
+]
+Out: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="New directory for the model.")]
+Config: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FILE.yaml", help="Settings; key=value overrides them.")
+]
+Overrides: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(metavar="key=value", help="Settings of the run.")
+]

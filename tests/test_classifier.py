@@ -1,0 +1,110 @@
+"""Scores: the same whatever stands beside a passage, and of the whole passage."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tocsin_models import hub
+from tocsin_models.classifier import EncoderClassifier, load_classifier
+from tocsin_models.manifest import EMBEDDED
+
+
+@pytest.fixture(scope="module")
+def classifier() -> EncoderClassifier:
+    return load_classifier(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def passages(repository: Path) -> list[str]:
+    """500 passages of the corpus, fifteen of them put together to longer than a window."""
+    texts = [
+        passage["text"]
+        for path in sorted((repository / "training" / "corpus").glob("*.jsonl"))
+        for line in path.read_text("utf-8").splitlines()
+        for passage in json.loads(line)["passages"]
+    ]
+    drawn = random.Random(5).sample(texts, 485)
+    return drawn + [" ".join(texts[start : start + 9]) for start in range(0, 135, 9)]
+
+
+def test_a_score_does_not_depend_on_its_neighbours(
+    classifier: EncoderClassifier, passages: list[str]
+) -> None:
+    # Free batching moves logits by up to 2.7% of their spread in bf16 (design, "Running it"): a
+    # passage would carry a label in the archive and not on the editor's screen.
+    alone = np.concatenate([classifier.score([text]).probabilities for text in passages])
+    for size in (2, 7, 33, 64):
+        batched = np.concatenate(
+            [
+                classifier.score(passages[start : start + size]).probabilities
+                for start in range(0, len(passages), size)
+            ]
+        )
+        assert np.array_equal(alone, batched), f"batches of {size}"
+
+
+def test_threads_do_not_change_a_score(passages: list[str]) -> None:
+    one, two = (
+        load_classifier(device="cpu", threads=threads).score(passages[:40]).probabilities
+        for threads in (1, 2)
+    )
+    assert np.array_equal(one, two)
+
+
+def test_plain_transformers_agrees(classifier: EncoderClassifier, passages: list[str]) -> None:
+    # int8 or bf16 against float32; a wrong mask, pad or frame moves scores by far more.
+    model = hub.load_sequence_classifier(str(EMBEDDED["classifier"]))
+    tokenizer = hub.load_tokenizer(str(EMBEDDED["classifier"]))
+    import torch
+
+    with torch.inference_mode():
+        expected = np.concatenate(
+            [
+                model(**tokenizer(text, return_tensors="pt")).logits.sigmoid().numpy()
+                for text in passages[:60]
+            ]
+        )
+    found = classifier.score(passages[:60]).probabilities
+    assert np.abs(found - expected).max() < 0.15
+    assert np.abs(found - expected).mean() < 0.01
+
+
+def test_a_long_passage_has_the_scores_of_its_strongest_window(
+    classifier: EncoderClassifier,
+) -> None:
+    # Truncation, the commonest complaint about every peer, would lose the threat at the end.
+    calm = "The harbour was rebuilt over four summers with stone from the quarry above the town. "
+    threat = "We will strike your capital without mercy if a single ship is touched, he warned."
+    found = classifier.score([calm * 40 + threat, calm, threat])
+    assert found.windows[0] > 1
+    assert found.windows[1:] == (1, 1)
+    column = found.labels.index("threat")
+    assert found.probabilities[0, column] > classifier.info.thresholds["threat"]
+    assert found.probabilities[1, column] < classifier.info.thresholds["threat"]
+
+
+def test_nothing_to_score_is_no_error(classifier: EncoderClassifier) -> None:
+    assert classifier.score([]).probabilities.shape == (0, len(classifier.labels))
+    assert classifier.score([""]).windows == (1,)
+
+
+def test_the_codebooks_plain_cases(classifier: EncoderClassifier) -> None:
+    # Not a benchmark: what a desk would try first, and what must never fail silently.
+    cases = {
+        "claim": "The ministry denied arming the militia and accused the army of shelling it.",
+        "threat": "“If they cross the river we will burn their capital,” the general warned.",
+        "retaliation": "The jets struck the depot in retaliation for an attack on the convoy.",
+        "diplomacy": "The two foreign ministers signed a ceasefire after talks hosted by Vessaly.",
+    }
+    found = classifier.score(list(cases.values()))
+    for row, label in enumerate(cases):
+        column = found.labels.index(label)
+        assert found.probabilities[row, column] >= classifier.info.thresholds[label], label
+    calm = classifier.score(["The festival opened on Saturday with a concert in the old square."])
+    assert all(
+        value < classifier.info.thresholds[label]
+        for label, value in zip(calm.labels, calm.probabilities[0], strict=True)
+    )

@@ -1,0 +1,89 @@
+"""Summaries with the embedded model: whole sentences, from everywhere, within the limits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tocsin_models.cleaning import clean
+from tocsin_models.manifest import EMBEDDED
+from tocsin_models.protocols import Limits
+from tocsin_models.records import Article, Paragraph
+from tocsin_models.summariser import ExtractiveSummariser, _build, load_summariser
+from tocsin_models.windows import cut_windows, to_arrays
+
+FILLER = "The town was rebuilt over four summers with stone from the quarry above the river."
+
+
+@pytest.fixture(scope="module")
+def summariser() -> ExtractiveSummariser:
+    return load_summariser(device="cpu")
+
+
+def body(*texts: str) -> list[Paragraph]:
+    return [Paragraph(text=text, start=0, end=len(text)) for text in texts]
+
+
+def test_the_demo_article_is_told_in_its_own_words(
+    repository: Path, summariser: ExtractiveSummariser
+) -> None:
+    text = (repository / "serving/tocsin_serving/demo/article.txt").read_text("utf-8")
+    source = clean(Article(id="demo", text=text))
+    summary = summariser.summarise(source.paragraphs, Limits())
+    assert 1 <= len(summary.sentences) <= 3
+    assert len(summary.text.split()) <= 80
+    for sentence in summary.sentences:
+        assert text[sentence.start : sentence.end] == sentence.text
+        assert source.paragraphs[sentence.passage].kind == "body"
+
+
+def test_a_long_article_is_read_to_its_end(summariser: ExtractiveSummariser) -> None:
+    # BERTSUM stops at 512 tokens. Every sentence here gets a score, and cost grows with windows.
+    sentences = [f"{FILLER[:-1]}, part {index}." for index in range(400)]
+    scores, windows = summariser.score_sentences(sentences)
+    assert scores.shape == (400,)
+    assert (scores > 0).all()
+    assert windows > 50
+
+
+def test_headlines_and_captions_are_never_quoted(summariser: ExtractiveSummariser) -> None:
+    paragraphs = [
+        Paragraph(text="Army shells port", start=0, end=16, kind="headline"),
+        Paragraph(text="Smoke over the port.", start=18, end=38, kind="caption"),
+    ]
+    summary = summariser.summarise(paragraphs, Limits())
+    assert summary.sentences == ()
+    assert summary.reason
+    assert summary.text == ""
+
+
+def test_limits_that_nothing_fits_give_a_reason(summariser: ExtractiveSummariser) -> None:
+    summary = summariser.summarise(body(FILLER), Limits(max_words=3))
+    assert (summary.sentences, summary.windows) == ((), 1)
+    assert "3 words" in (summary.reason or "")
+
+
+def test_a_sentence_longer_than_a_window_is_read_in_pieces(
+    summariser: ExtractiveSummariser,
+) -> None:
+    endless = "and then the army " * 200 + "denied it"
+    scores, windows = summariser.score_sentences([FILLER, endless, FILLER])
+    assert windows > 5
+    assert (scores > 0).all()
+
+
+def test_the_converted_network_is_the_one_that_was_trained(
+    summariser: ExtractiveSummariser,
+) -> None:
+    # Tracing can freeze a shape; other sizes than the example's must still come out right.
+    module = _build(EMBEDDED["summariser"])
+    tokenizer = summariser._tokenizer
+    for count in (1, 3, 30):
+        ids = [tokens.ids for tokens in tokenizer.encode([FILLER] * count)]
+        windows = cut_windows(ids, summariser.max_tokens - tokenizer.special_tokens)
+        arrays = to_arrays([windows], tokenizer, summariser.max_tokens)
+        with torch.inference_mode():
+            tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+            expected = module(**tensors).numpy()
+        assert np.abs(summariser._runner.run(arrays) - expected).max() < 0.1

@@ -1,0 +1,182 @@
+"""Training, end to end, on tiny bases: what comes out is what every other part loads."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tocsin_eval.data import read_passages
+from tocsin_models import hub
+from tocsin_models.classifier import load_classifier
+from tocsin_models.errors import ConfigError, DataError, ModelNotFound
+from tocsin_models.manifest import read_manifest
+from tocsin_models.protocols import Limits
+from tocsin_models.records import Paragraph
+from tocsin_models.summariser import load_summariser
+from tocsin_training.quantise import quantise_classifier
+from tocsin_training.train import train_classifier, train_summariser
+
+OPENINGS = ["The ministry", "A spokesman", "The army", "The governor", "An envoy", "The militia"]
+THREATS = ["vowed to burn the port", "will strike the capital", "warned of a hard answer"]
+PLAIN = ["opened a bakery", "counted the fishing boats", "painted the school yellow"]
+SETTINGS = [
+    "folds=2",
+    "int8=false",
+    "bf16=false",
+    "learning_rate=0.003",
+    "batch_size=8",
+    "max_tokens=32",
+]
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def labelled(path: Path, count: int, seed: int) -> Path:
+    generator = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for index in range(count):
+        is_threat = index % 2 == 0
+        ending = generator.choice(THREATS if is_threat else PLAIN)
+        rows.append(
+            {
+                "id": f"{seed}-{index}",
+                "article": f"{seed}-{index // 4}",
+                "text": f"{generator.choice(OPENINGS)} {ending}.",
+                "labels": ["threat"] if is_threat else ["calm"],
+            }
+        )
+    return write(path, rows)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classifier")
+    train = labelled(folder / "train.jsonl", 96, seed=1)
+    dev = labelled(folder / "dev.jsonl", 24, seed=2)
+    settings = [*SETTINGS, "epochs=6", "name=tiny"]
+    train_classifier([train], [dev], str(tiny_base), folder / "out", None, settings)
+    return folder / "out"
+
+
+def test_a_tiny_encoder_learns_the_difference_and_its_manifest_says_so(trained: Path) -> None:
+    # A training loop that does not learn, or a metric that does not see it, would pass all else.
+    manifest = read_manifest(trained)
+    assert manifest.labels == ("calm", "threat")
+    assert manifest.metrics["macro_f1"]["value"] > 0.9
+    assert all(0 < value < 1 for value in manifest.thresholds.values())
+    scores = load_classifier(trained, device="cpu").score(
+        ["The army vowed to burn the port.", "The governor opened a bakery."]
+    )
+    by_label = dict(zip(scores.labels, scores.probabilities.T, strict=True))
+    assert by_label["threat"][0] > manifest.thresholds["threat"] > by_label["threat"][1]
+
+
+def test_plain_transformers_gives_the_same_probabilities(trained: Path) -> None:
+    # The directory is the hand-over: whoever loads it without Tocsin must read the same numbers.
+    texts = [row.text for row in read_passages([trained.parent / "dev.jsonl"])]
+    model = hub.load_sequence_classifier(str(trained))
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.dtype == torch.float32
+    tokenizer = hub.load_tokenizer(str(trained))
+    with torch.inference_mode():
+        batch = tokenizer(texts, padding=True, return_tensors="pt")
+        expected = model(batch["input_ids"], batch["attention_mask"]).logits.sigmoid().numpy()
+    found = load_classifier(trained, device="cpu").score(texts).probabilities
+    assert np.abs(found - expected).max() < 0.02
+
+
+def test_weights_are_stored_in_half_precision_and_say_float32(trained: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(trained / "model.safetensors", "pt") as tensors:
+        kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    assert "F32" not in kinds
+    assert "F16" in kinds
+    config = json.loads((trained / "config.json").read_text())
+    assert config["dtype"] == "float32"
+
+
+def test_the_same_seed_trains_the_same_model(tiny_base: Path, tmp_path: Path) -> None:
+    # Without it no figure of a model card could be made again.
+    train = labelled(tmp_path / "train.jsonl", 32, seed=3)
+    dev = labelled(tmp_path / "dev.jsonl", 8, seed=4)
+    for name in ("a", "b"):
+        settings = [*SETTINGS, "max_steps=3"]
+        train_classifier([train], [dev], str(tiny_base), tmp_path / name, None, settings)
+    assert read_manifest(tmp_path / "a").revision == read_manifest(tmp_path / "b").revision
+
+
+def test_the_int8_copy_agrees_and_is_under_the_manifests_hash(
+    trained: Path, tmp_path: Path
+) -> None:
+    # It is what most servers run: of other weights it would be another model of the same name.
+    folder = tmp_path / "quantised"
+    shutil.copytree(trained, folder)
+    texts = [row.text for row in read_passages([trained.parent / "train.jsonl"])]
+    quantise_classifier(folder, texts, seed=1)
+    assert {"model.int8.xml", "model.int8.bin"} <= set(read_manifest(folder).files)
+    assert read_manifest(folder).revision != read_manifest(trained).revision
+    found = load_classifier(folder, device="cpu")
+    assert found.info.precision in ("int8", "f32")
+    difference = (
+        found.score(texts).probabilities - load_classifier(trained).score(texts).probabilities
+    )
+    assert np.abs(difference).mean() < 0.03
+
+
+def test_an_article_in_both_train_and_dev_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    # A split inside articles flatters every figure.
+    path = labelled(tmp_path / "train.jsonl", 8, seed=5)
+    with pytest.raises(DataError, match="both --train and --dev"):
+        train_classifier([path], [path], str(tiny_base), tmp_path / "out", None, [])
+
+
+def test_places_and_bases_that_cannot_be_used_are_refused_at_once(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    path = labelled(tmp_path / "train.jsonl", 8, seed=6)
+    dev = labelled(tmp_path / "dev.jsonl", 8, seed=7)
+    with pytest.raises(ConfigError, match="not empty"):
+        train_classifier([path], [dev], str(tiny_base), tmp_path, None, [])
+    with pytest.raises(ModelNotFound, match="no such directory"):
+        train_classifier([path], [dev], "./nowhere", tmp_path / "out", None, [])
+    settings = ["calibration_sources=[wire]", "folds=2"]
+    with pytest.raises(DataError, match="calibration_sources"):
+        train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)
+
+
+def articles(path: Path, count: int, seed: int) -> Path:
+    """Articles whose summary is the sentence that reports shelling."""
+    generator = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for index in range(count):
+        news = f"{generator.choice(OPENINGS)} accused the army of shelling the port."
+        sentences = [f"{generator.choice(OPENINGS)} {generator.choice(PLAIN)}." for _ in range(6)]
+        sentences.insert(generator.randrange(7), news)
+        rows.append({"id": f"{seed}-{index}", "paragraphs": sentences, "highlights": [news]})
+    return write(path, rows)
+
+
+def test_the_extractive_model_learns_which_sentence_is_the_news(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    train = articles(tmp_path / "train.jsonl", 64, seed=1)
+    dev = articles(tmp_path / "dev.jsonl", 16, seed=2)
+    settings = ["bf16=false", "epochs=6", "learning_rate=0.003", "batch_size=4", "max_tokens=48"]
+    settings += ["document_layers=1", "oracle_sentences=1", "dropout=0"]
+    train_summariser([train], [dev], str(tiny_base), tmp_path / "out", None, settings)
+    summariser = load_summariser(tmp_path / "out", device="cpu")
+    assert read_manifest(tmp_path / "out").metrics["rouge1"]["value"] > 40
+    [row] = articles(tmp_path / "one.jsonl", 1, seed=9).read_text().splitlines()
+    paragraphs = [
+        Paragraph(text=text, start=0, end=len(text)) for text in json.loads(row)["paragraphs"]
+    ]
+    [sentence] = summariser.summarise(paragraphs, Limits(max_sentences=1)).sentences
+    assert "shelling" in sentence.text

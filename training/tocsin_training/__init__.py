@@ -1,0 +1,1 @@
+"""Labelled articles in, a model directory out."""

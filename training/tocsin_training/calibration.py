@@ -1,0 +1,95 @@
+"""Calibration and thresholds, both chosen on out-of-fold logits.
+
+Platt (1999), "Probabilistic outputs for support vector machines": per label, probability =
+sigmoid(scale * logit + offset). Scale and offset are folded into the last linear layer, so that
+plain ``transformers`` gives the calibrated probabilities too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
+
+from tocsin_models.errors import ModelError
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# Below this many positives a fitted line says more about the sample than about the label.
+MIN_POSITIVES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Per label: scale, offset and threshold; arrays of shape (labels,)."""
+
+    scale: Floats
+    offset: Floats
+    thresholds: Floats
+
+
+def fit_calibration(logits: Floats, targets: Bools) -> Calibration:
+    """Scale, offset and the threshold of highest F1, per label.
+
+    Args:
+        logits: shape (texts, labels), from models that did not see the text.
+        targets: shape (texts, labels).
+    """
+    labels = logits.shape[1]
+    scale, offset, thresholds = np.ones(labels), np.zeros(labels), np.full(labels, 0.5)
+    for column in range(labels):
+        truth = targets[:, column]
+        if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
+            continue
+        line = LogisticRegression(C=1e6).fit(logits[:, [column]], truth)
+        # A negative slope would turn the ranking round: then the label was not learnt.
+        if line.coef_[0, 0] > 0:
+            scale[column], offset[column] = line.coef_[0, 0], line.intercept_[0]
+        probabilities = 1 / (1 + np.exp(-(scale[column] * logits[:, column] + offset[column])))
+        thresholds[column] = best_threshold(probabilities, truth)
+    return Calibration(scale=scale, offset=offset, thresholds=thresholds)
+
+
+def best_threshold(probabilities: Floats, truth: Bools) -> float:
+    """The threshold whose F1 is highest, in the middle of the flat stretch around it.
+
+    F1 over thresholds is a noisy curve; among all thresholds within half a point of its peak the
+    median moves least from sample to sample.
+    """
+    precision, recall, thresholds = precision_recall_curve(truth, probabilities)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    near_peak = thresholds[f1[:-1] >= f1.max() - 0.005]
+    return float(np.clip(np.median(near_peak), 0.01, 0.99))
+
+
+def fold_calibration(model: torch.nn.Module, calibration: Calibration) -> None:
+    """Multiply the scale into the last linear layer of a sequence classifier, add the offset.
+
+    Raises:
+        ModelError: the network does not end in a linear layer with a bias.
+    """
+    layer = _last_linear(model, outputs=len(calibration.scale))
+    scale = torch.as_tensor(calibration.scale, dtype=layer.weight.dtype)
+    offset = torch.as_tensor(calibration.offset, dtype=layer.weight.dtype)
+    with torch.no_grad():
+        layer.weight.mul_(scale[:, None])
+        layer.bias.mul_(scale).add_(offset)
+
+
+def _last_linear(model: torch.nn.Module, outputs: int) -> Any:
+    """Encoder families name it classifier, classifier.out_proj, score, …: found by its shape."""
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == outputs
+    ]
+    if not layers or layers[-1].bias is None:
+        raise ModelError(
+            f"{type(model).__name__} does not end in a linear layer of {outputs} outputs with a "
+            "bias, so calibration cannot be folded in; choose another --base"
+        )
+    return layers[-1]

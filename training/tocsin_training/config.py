@@ -1,0 +1,169 @@
+"""Settings of a training run. The dataclass is the schema, YAML only holds values, ``key=value``
+overrides them, and every mistake is reported at once (manner of torchtune)."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from tocsin_models.errors import ConfigError
+
+
+def setting(
+    default: Any, help: str, *, above: float | None = None, below: float | None = None
+) -> Any:
+    """A field with its help text; values must lie strictly between ``above`` and ``below``."""
+    metadata = {"help": help, "above": above, "below": below}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What any training run needs."""
+
+    name: str = setting("tocsin-model", "the model's name in its manifest and in every answer")
+    licence: str = setting("Apache-2.0", "SPDX identifier of the licence of the weights")
+    languages: list[str] = setting(["en"], "ISO 639-1 codes of the languages it reads")
+    seed: int = setting(13, "seed of shuffling, dropout, new layers and folds", above=-1)
+    epochs: float = setting(4.0, "passes over the training data", above=0, below=1000)
+    learning_rate: float = setting(
+        1e-4, "peak learning rate of the encoder (AdamW)", above=0, below=1
+    )
+    head_learning_rate: float = setting(
+        1e-3, "peak learning rate of all that is above the encoder", above=0, below=1
+    )
+    weight_decay: float = setting(0.01, "decoupled weight decay", above=-1e-9, below=1)
+    warmup_fraction: float = setting(
+        0.1, "share of the steps in which the rate rises", above=-1e-9, below=1
+    )
+    dropout: float = setting(
+        0.1, "share of activations dropped; 0 when each example is seen once", above=-1e-9, below=1
+    )
+    batch_size: int = setting(32, "examples per step and device", above=0, below=100_000)
+    max_tokens: int = setting(
+        256, "tokens of a window, special tokens included", above=7, below=100_000
+    )
+    bf16: bool = setting(True, "train in bfloat16 autocast; weights and optimiser stay float32")
+    max_steps: int = setting(-1, "stop after so many steps; -1 for all", above=-2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierConfig(RunConfig):
+    """Fine-tuning an encoder to label passages."""
+
+    folds: int = setting(
+        3, "article-grouped folds for calibration and thresholds", above=1, below=101
+    )
+    int8: bool = setting(True, "also store the network in int8, for CPUs that have it")
+    calibration_sources: list[str] = setting(
+        [], "calibrate and set thresholds on rows of these sources only; empty for all"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummariserConfig(RunConfig):
+    """Training an encoder to choose the sentences that tell an article."""
+
+    first_row: int = setting(
+        0,
+        "row of the first training file to begin at (CNN/DailyMail begins with CNN)",
+        above=-1,
+    )
+    train_rows: int = setting(0, "articles to train on; 0 for all", above=-1)
+    train_tokens: int = setting(
+        768, "tokens of an article that training reads; scoring reads all", above=31
+    )
+    dev_rows: int = setting(200, "articles to report on while training", above=0)
+    oracle_sentences: int = setting(3, "most sentences of a training extract", above=0, below=101)
+    document_layers: int = setting(
+        2, "transformer layers over the sentence vectors", above=-1, below=25
+    )
+    max_windows: int = setting(16, "windows that the document layers see at once", above=0)
+
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def load_config(schema: type[Config], path: Path | None, overrides: Sequence[str]) -> Config:
+    """Values of a YAML file, overridden by ``key=value`` words, checked against ``schema``.
+
+    Raises:
+        ConfigError: with every problem found, not only the first.
+    """
+    problems: list[str] = []
+    values = _read_yaml(path) if path else {}
+    for word in overrides:
+        key, separator, text = word.partition("=")
+        if separator:
+            try:
+                values[key] = yaml.safe_load(text)
+            except yaml.YAMLError:
+                problems.append(f"{key}: {text!r} is not a YAML value")
+        else:
+            problems.append(f"{word}: not of the form key=value")
+
+    fields = {item.name: item for item in dataclasses.fields(schema)}
+    hints = typing.get_type_hints(schema)
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(fields)}"
+            problems.append(f"{key}: unknown key{hint}")
+            continue
+        try:
+            checked[key] = _convert(value, hints[key])
+            _check_range(checked[key], fields[key].metadata)
+        except ValueError as error:
+            problems.append(f"{key}: {error}")
+    if problems:
+        raise ConfigError(str(path or "settings"), problems)
+    return schema(**checked)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"cannot be read ({type(error).__name__})"]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise ConfigError(str(path), [f"not YAML{line}"]) from None
+    if not isinstance(values, dict):
+        raise ConfigError(str(path), ["holds no key: value pairs"])
+    return {str(key): value for key, value in values.items()}
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    if isinstance(wanted, types.GenericAlias):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f"{value!r} is not a list of strings, as in [en, fr]")
+        return value
+    # YAML reads 1e-4 as a string, and true as an int to isinstance.
+    if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a number") from None
+    if type(value) is not wanted:
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+        raise ValueError(f"{value!r} is not {kind[wanted]}")
+    return value
+
+
+def _check_range(value: Any, metadata: typing.Mapping[str, Any]) -> None:
+    above, below = metadata["above"], metadata["below"]
+    # Written so that nan fails both.
+    if above is not None and not value > above:
+        raise ValueError(f"{value} is not above {above}")
+    if below is not None and not value < below:
+        raise ValueError(f"{value} is not below {below}")

@@ -1,0 +1,149 @@
+"""Articles with reference summaries in, an extractive summariser's directory out."""
+
+import dataclasses
+import json
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tocsin_eval.data import ReferenceSummary, read_summaries
+from tocsin_eval.rouge import greedy_oracle
+from tocsin_models import hub
+from tocsin_models.extractive import DocumentShape, SentenceScorer
+from tocsin_models.manifest import Manifest, read_manifest, write_manifest
+from tocsin_models.protocols import Limits
+from tocsin_models.sentences import split_sentences
+from tocsin_models.summariser import load_summariser
+from tocsin_models.tokens import TextTokenizer
+from tocsin_models.windows import Window, cut_windows, to_arrays
+from tocsin_training.config import SummariserConfig
+from tocsin_training.fit import Example, fit
+from tocsin_training.output import describe_data, say, write_directory
+from tocsin_training.report import summariser_metrics
+
+
+def train_summariser(
+    train: Sequence[Path], dev: Sequence[Path], base: str, out: Path, config: SummariserConfig
+) -> None:
+    """Train ``base`` to choose sentences and write a model directory to ``out``.
+
+    ``dev`` is read once, after training, and only tells.
+
+    Raises:
+        DataError: a file is not in the format of articles with highlights.
+        ModelNotFound: ``base`` cannot be loaded.
+    """
+    files = [read_summaries(path) for path in train]
+    articles = [*files[0][config.first_row :], *chain.from_iterable(files[1:])]
+    random.Random(config.seed).shuffle(articles)
+    articles = articles[: config.train_rows or None]
+    say(f"{len(articles)} articles to train on")
+    hf_tokenizer = hub.load_tokenizer(base)
+    with tempfile.TemporaryDirectory() as scratch:
+        hf_tokenizer.save_pretrained(scratch)
+        tokenizer = TextTokenizer(Path(scratch))
+    examples = _prepare(articles, tokenizer, config)
+
+    torch.manual_seed(config.seed)
+    shape = DocumentShape(layers=config.document_layers)
+    scorer = SentenceScorer(hub.load_encoder(base), shape)
+    fit(_WithLoss(scorer), scorer.encoder, examples, _Collate(tokenizer, config.max_tokens), config)
+
+    scorer.config.update({"document_layers": shape.layers, "max_windows": config.max_windows})
+    manifest = Manifest(
+        name=config.name,
+        task="summariser",
+        max_tokens=config.max_tokens,
+        languages=tuple(config.languages),
+        base=base,
+        licence=config.licence,
+        files={},
+        data=describe_data(train, dev),
+        training={"config": dataclasses.asdict(config), "articles": len(examples)},
+    )
+    write_directory(out, scorer, hf_tokenizer, manifest)
+    told = [article for path in dev for article in read_summaries(path)][: config.dev_rows]
+    metrics = summariser_metrics(load_summariser(out), told, Limits(max_sentences=3), config.seed)
+    say(f"dev: {json.dumps(metrics)}")
+    manifest = read_manifest(out)
+    write_manifest(out, dataclasses.replace(manifest, metrics=metrics))
+
+
+def _prepare(
+    articles: Sequence[ReferenceSummary], tokenizer: TextTokenizer, config: SummariserConfig
+) -> list[Example]:
+    """Windows of each article and, for each piece of a sentence, 1 if the oracle chose it."""
+    room = config.max_tokens - tokenizer.special_tokens
+    examples: list[Example] = []
+    told = time.monotonic()
+    for done, article in enumerate(articles):
+        if time.monotonic() - told > 20:
+            told = time.monotonic()
+            say(f"oracle extracts: {done} of {len(articles)} articles")
+        sentences = [
+            paragraph[start:end]
+            for paragraph in article.paragraphs
+            for start, end in split_sentences(paragraph)
+        ]
+        oracle = set(greedy_oracle(sentences, article.highlights, config.oracle_sentences))
+        if not oracle:
+            continue  # nothing of the summary stands in the article: nothing to learn
+        read: list[list[int]] = []
+        left = config.train_tokens
+        for tokens in tokenizer.encode(sentences):
+            if len(tokens.ids) > left:
+                break
+            read.append(tokens.ids)
+            left -= len(tokens.ids)
+        windows = cut_windows(read, room)
+        if windows:
+            examples.append(
+                {
+                    "input_ids": [token for window in windows for token in window.ids],
+                    "windows": windows,
+                    "labels": [
+                        float(number in oracle)
+                        for window in windows
+                        for number, _, _ in window.pieces
+                    ],
+                }
+            )
+    return examples
+
+
+class _Collate:
+    """Examples -> one batch of tensors."""
+
+    def __init__(self, tokenizer: TextTokenizer, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+
+    def __call__(self, rows: Sequence[Example]) -> dict[str, torch.Tensor]:
+        articles: list[list[Window]] = [row["windows"] for row in rows]
+        arrays = to_arrays(articles, self._tokenizer, self._max_tokens)
+        batch = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        labels = torch.zeros(batch["slots"].shape)
+        for line, row in enumerate(rows):
+            labels[line, : len(row["labels"])] = torch.tensor(row["labels"])
+        return batch | {"labels": labels}
+
+
+class _WithLoss(nn.Module):
+    """The scorer as Trainer wants it: binary cross-entropy over the sentences that are there."""
+
+    def __init__(self, scorer: SentenceScorer) -> None:
+        super().__init__()
+        self.scorer = scorer
+
+    def forward(self, *, labels: torch.Tensor, **inputs: torch.Tensor) -> dict[str, Any]:
+        logits = self.scorer(**inputs).float()
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        mask = inputs["sentence_mask"]
+        return {"loss": (losses * mask).sum() / mask.sum(), "logits": logits}

@@ -1,0 +1,50 @@
+"""The two commands of training: settings are read, places checked, then the recipe runs.
+
+The recipes are imported late: torch takes seconds, and a mistyped setting is told before that.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tocsin_training.config import ClassifierConfig, SummariserConfig, load_config
+from tocsin_training.output import check_out
+
+
+def train_classifier(
+    train: Sequence[Path],
+    dev: Sequence[Path],
+    base: str,
+    out: Path,
+    config: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Fine-tune an encoder on labelled passages; see ``classifier.train_classifier``.
+
+    Raises:
+        ConfigError: a setting is wrong (all of them are named), or ``out`` is not free.
+    """
+    settings = load_config(ClassifierConfig, config, overrides)
+    check_out(out)
+    from tocsin_training import classifier
+
+    classifier.train_classifier(train, dev, base, out, settings)
+
+
+def train_summariser(
+    train: Sequence[Path],
+    dev: Sequence[Path],
+    base: str,
+    out: Path,
+    config: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Train an encoder to choose sentences; see ``summariser.train_summariser``.
+
+    Raises:
+        ConfigError: a setting is wrong (all of them are named), or ``out`` is not free.
+    """
+    settings = load_config(SummariserConfig, config, overrides)
+    check_out(out)
+    from tocsin_training import summariser
+
+    summariser.train_summariser(train, dev, base, out, settings)
