@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import KeywordClassifier, LeadSummariser
 
@@ -39,7 +39,8 @@ def summariser() -> ExtractiveSummariser:
 def check(analysis: Analysis, text: str) -> None:
     record = analysis.to_record()
     jsonschema.validate(record, SCHEMA)
-    whole = record.get("text", text)
+    # One byte-order mark in front is not counted (design, "The records"); a second one is text.
+    whole = record.get("text", text.removeprefix("\ufeff"))
     spans = [*record["passages"], *record["dropped"], *record["summary"]["sentences"]]
     assert all(whole[span["start"] : span["end"]] == span["text"] for span in spans)
     for sentence in record["summary"]["sentences"]:
@@ -49,11 +50,12 @@ def check(analysis: Analysis, text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(PIECES, min_size=1, max_size=30), st.integers(1, 2000))
+@example(["\ufeff", "\ufeff", "0"], 1)
 def test_offsets_are_true_for_any_text(pieces: list[str], times: int) -> None:
     # A receipt that points one character off is no receipt. Models of ten lines, so that
     # thousands of texts of up to 200,000 characters can be tried.
-    text = ("".join(pieces) * times)[:200_000].removeprefix("\ufeff")
-    if not text.strip():
+    text = ("".join(pieces) * times)[:200_000]
+    if not text.removeprefix("\ufeff").strip():
         return
     answer = analyse(Article(id="a", text=text), KeywordClassifier(), LeadSummariser())
     check(answer, text)
@@ -64,8 +66,8 @@ def test_offsets_are_true_for_any_text(pieces: list[str], times: int) -> None:
 def test_offsets_are_true_with_the_embedded_models_too(
     classifier: EncoderClassifier, summariser: ExtractiveSummariser, pieces: list[str]
 ) -> None:
-    text = "".join(pieces).removeprefix("\ufeff")
-    if text.strip():
+    text = "".join(pieces)
+    if text.removeprefix("\ufeff").strip():
         check(analyse(Article(id="a", text=text), classifier, summariser), text)
 
 
