@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from tocsin_models.errors import ConfigError, EmptyInput, TocsinError
@@ -109,9 +110,13 @@ def score_file(
     name = "standard input" if source == "-" else source
     with open_rows(source) as (lines, total_bytes):
         results.check(source)
+        chunks = split_chunks(read_rows(lines), CHUNK_ROWS, CHUNK_BYTES)
+        first = next(chunks, None)
+        if first is None:
+            raise EmptyInput(f"{name} holds no rows; write one JSON object a line")
         classifier, summariser = load()
         with results, show_progress(total_bytes, is_quiet) as advance:
-            for chunk in split_chunks(read_rows(lines), CHUNK_ROWS, CHUNK_BYTES):
+            for chunk in chain([first], chunks):
                 rows = [row for row in chunk if isinstance(row, Row)]
                 answers = iter(answer_rows(rows, settings, classifier, summariser))
                 for row in chunk:
@@ -124,8 +129,6 @@ def score_file(
                         results.write(answer)
                         scored += 1
                 advance(len(chunk), sum(len(row.raw) + 1 for row in chunk))
-            if not scored + rejected:
-                raise EmptyInput(f"{name} holds no rows; write one JSON object a line")
     return Counts(scored=scored, rejected=rejected)
 
 
