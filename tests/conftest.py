@@ -64,12 +64,3 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def shared_data(repository: Path) -> Path:
-    """The folder of third-party data beside the repository; tests that need it skip without."""
-    folder = repository.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data, which is not part of the repository")
-    return folder
