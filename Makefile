@@ -15,13 +15,16 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check check-slow lint format lock corpus bench measure clean
+.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-http bench-overload soak measure bento clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## read one conflict article and print what Tocsin says of it
 	@$(BIN)/tocsin analyse $(ARTICLE)
+
+serve: $(STAMP) ## answer over HTTP on 127.0.0.1:3000
+	@$(BIN)/tocsin serve
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -m "not slow"
@@ -38,7 +41,7 @@ check-slow: lint ## check with the slow tests, then again on the installed wheel
 	$(BIN)/python -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m $(INSTALL) dist/*.whl
 	root=$$PWD && cd / && "$$root/$(WHEEL_VENV)/bin/tocsin" analyse "$$root/$(ARTICLE)"
-	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[training,eval,dev]"
+	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[serve,training,eval,dev]"
 	$(WHEEL_VENV)/bin/python -m pytest -m "not slow"
 
 lint: $(STAMP)
@@ -59,8 +62,22 @@ corpus: $(STAMP) ## count the corpus: the table in training/README.md
 bench: $(STAMP) ## measure speed against the transformers pipeline
 	@$(BIN)/python -m tocsin_eval.bench
 
+bench-http: $(STAMP) ## measure the service beside a plain BentoML service
+	@$(BIN)/python -m tocsin_eval.bench_http
+
+bench-overload: $(STAMP) ## offer the service three times what it can do, for a minute
+	@$(BIN)/python -m tocsin_eval.bench_overload
+
+soak: $(STAMP) ## load the service for ten minutes and watch its memory
+	@$(BIN)/python -m tocsin_eval.soak
+
 measure: $(STAMP) ## measure quality: every number in models/README.md
 	@$(BIN)/python -m tocsin_eval.measure
+
+bento: $(STAMP) ## build the Bento: our wheel, and what makes images of it
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/python serving/bento/build.py dist/*.whl
 
 clean: ## remove the environment, builds and caches
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -75,5 +92,5 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Tocsin and its tools into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/python -m $(INSTALL) -e ".[training,eval,dev]"
+	@$(BIN)/python -m $(INSTALL) -e ".[serve,training,eval,dev]"
 	@touch $@

@@ -10,6 +10,9 @@ import pytest
 # module is: a test that would reach for the Hub fails at once instead of passing by luck.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# The fixtures that start the real service.
+pytest_plugins = ["tests.server"]
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import jsonschema
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,8 +13,8 @@ from tests.support import KeywordClassifier, LeadSummariser
 
 import tocsin_models
 from tocsin_models.analyse import Options, analyse, analyse_many
-from tocsin_models.classifier import EncoderClassifier, load_classifier
-from tocsin_models.errors import EmptyInput, LanguageRefused
+from tocsin_models.classifier import EncoderClassifier, TextWindow, load_classifier
+from tocsin_models.errors import ConfigError, EmptyInput, LanguageRefused
 from tocsin_models.records import Analysis, Article
 from tocsin_models.summariser import ExtractiveSummariser, load_summariser
 
@@ -152,3 +154,146 @@ def test_nothing_but_boilerplate_is_an_answer_with_a_reason() -> None:
     assert answer.passages == ()
     assert answer.reason
     assert answer.source.dropped[0].reason == "share prompt"
+
+
+# What a caller may ask for
+
+
+def test_labels_asked_for_are_the_only_ones_spoken_of() -> None:
+    article = Article(id="a", text="The envoy vowed to return for talks.\n\nHe denied it.")
+    options = Options(labels=("diplomacy", "claim"))
+    answer = analyse(article, KeywordClassifier(), LeadSummariser(), options)
+    check(answer, article.text)
+    record = answer.to_record()
+    assert [list(passage["scores"]) for passage in record["passages"]] == [
+        ["claim", "diplomacy"]
+    ] * 2
+    assert record["model"]["classifier"]["thresholds"] == {"claim": 0.5, "diplomacy": 0.5}
+    assert set(record["labels"]) == {"claim", "diplomacy"}
+    # The rest of the answer is as if nobody had asked.
+    whole = analyse(article, KeywordClassifier(), LeadSummariser()).to_record()
+    assert record["summary"] == whole["summary"]
+    for chosen, passage in zip(record["passages"], whole["passages"], strict=True):
+        assert chosen["scores"].items() <= passage["scores"].items()
+
+
+def test_a_caller_s_threshold_decides_and_is_in_the_answer() -> None:
+    # Receipts: who reads the record must be able to check each label against its threshold.
+    article = Article(id="a", text="The envoy vowed to return for talks.")
+    options = Options(thresholds={"threat": 0.95, "claim": 0.1})
+    record = analyse(article, KeywordClassifier(), None, options).to_record()
+    assert record["passages"][0]["labels"] == ["claim", "diplomacy"]
+    assert record["model"]["classifier"]["thresholds"] == {
+        "claim": 0.1,
+        "threat": 0.95,
+        "retaliation": 0.5,
+        "diplomacy": 0.5,
+    }
+    assert record["model"]["classifier"]["revision"] == KeywordClassifier().info.revision
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_thresholds_may_be_0_and_1(limit: int) -> None:
+    article = Article(id="a", text="He denied it.")
+    options = Options(thresholds={"claim": limit})
+    answer = analyse(article, KeywordClassifier(), None, options)
+    assert ("claim" in answer.passages[0].labels) == (limit == 0)
+
+
+def test_what_the_classifier_does_not_have_is_refused_all_at_once() -> None:
+    options = Options(
+        labels=("flood", "claim"),
+        thresholds={"storm": 0.5, "claim": 1.5, "threat": -0.1, "diplomacy": float("nan")},
+    )
+    with pytest.raises(ConfigError) as caught:
+        analyse_many([Article(id="a", text="He denied it.")], KeywordClassifier(), None, options)
+    words = [problem.split()[:2] for problem in caught.value.problems]
+    assert words == [
+        ["labels:", "'flood'"],
+        ["thresholds:", "'storm'"],
+        ["thresholds:", "claim"],
+        ["thresholds:", "threat"],
+        ["thresholds:", "diplomacy"],
+    ]
+
+
+def test_wrong_options_cost_no_inference() -> None:
+    # They are the same for every article, and scoring an archive takes hours.
+    classifier = KeywordClassifier()
+    with pytest.raises(ConfigError):
+        analyse_many(
+            [Article(id="a", text="He denied it.")], classifier, None, Options(labels=("flood",))
+        )
+    assert classifier.calls == []
+
+
+def test_paragraphs_read_as_the_same_text_does(
+    classifier: EncoderClassifier, summariser: ExtractiveSummariser
+) -> None:
+    # A content system that keeps paragraphs must not have to guess how to join them.
+    paragraphs = (
+        "Army shells port",
+        "The army denied shelling the port,\nwitnesses said, and vowed to strike it again.",
+        "Share this article",
+        "The governor called for talks under an envoy of the neighbouring state.",
+    )
+    whole = Article(id="a", text="\n\n".join(paragraphs))
+    parts = Article(id="a", format="paragraphs", paragraphs=paragraphs)
+    record = analyse(parts, classifier, summariser).to_record()
+    check(analyse(parts, classifier, summariser), "")
+    assert record.pop("text") == whole.text
+    assert record == analyse(whole, classifier, summariser).to_record()
+
+
+def test_only_a_summary_says_what_its_offsets_point_into() -> None:
+    parts = Article(id="a", format="paragraphs", paragraphs=(" He denied it. ", "She did not."))
+    [answer] = analyse_many([parts], None, LeadSummariser())
+    assert isinstance(answer, Analysis)
+    record = answer.to_record()
+    jsonschema.validate(record, SCHEMA)
+    assert set(record) == {"id", "text", "summary", "model"}
+    assert record["text"] == "He denied it.\n\nShe did not."
+    for sentence in record["summary"]["sentences"]:
+        assert record["text"][sentence["start"] : sentence["end"]] == sentence["text"]
+    [answer] = analyse_many([Article(id="a", text="He denied it.")], None, LeadSummariser())
+    assert isinstance(answer, Analysis)
+    assert "text" not in answer.to_record()
+
+
+def test_the_three_steps_of_scoring_are_scoring(
+    repository: Path, classifier: EncoderClassifier
+) -> None:
+    # The service takes them one by one, in any order and company: a score must be the same number.
+    texts = [article.text for article in corpus_articles(repository)[:4]]  # long: several windows
+    texts += [line for text in texts for line in text.split("\r\n\r\n")]
+    whole = classifier.score(texts)
+    windows = classifier.cut(texts)
+    assert max(whole.windows) > 1
+    assert [window.owner for window in windows] == sorted(window.owner for window in windows)
+    assert all(len(window.ids) <= window.length <= classifier.max_tokens for window in windows)
+    alone = np.concatenate([classifier.run([window]) for window in windows])
+    for probabilities in (alone, _in_mixed_company(classifier, windows)):
+        found = classifier.gather(windows, probabilities)
+        assert found.windows == whole.windows
+        assert np.array_equal(found.probabilities, whole.probabilities)
+
+
+def _in_mixed_company(
+    classifier: EncoderClassifier, windows: list[TextWindow]
+) -> npt.NDArray[np.float32]:
+    """Probabilities from calls of seven windows of a length, the last ones first."""
+    found = np.zeros((len(windows), len(classifier.labels)), np.float32)
+    for length in {window.length for window in windows}:
+        members = [i for i, window in enumerate(windows) if window.length == length][::-1]
+        for start in range(0, len(members), 7):
+            batch = members[start : start + 7]
+            found[batch] = classifier.run([windows[index] for index in batch])
+    return found
+
+
+def test_no_texts_have_no_scores(classifier: EncoderClassifier) -> None:
+    # An article of boilerplate, or a request whose passages are all refused.
+    assert classifier.cut([]) == []
+    found = classifier.gather([], np.zeros((0, len(classifier.labels)), np.float32))
+    assert found.windows == ()
+    assert found.probabilities.shape == (0, len(classifier.labels))

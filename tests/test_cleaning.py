@@ -163,3 +163,63 @@ def test_an_article_of_which_nothing_is_kept_is_valid() -> None:
 def test_only_white_space_is_refused(text: str) -> None:
     with pytest.raises(EmptyInput, match="article 'a': nothing but white space"):
         read(text)
+
+
+# Paragraphs that come one by one
+
+
+def read_paragraphs(*paragraphs: str) -> CleanText:
+    return clean(Article(id="a", format="paragraphs", paragraphs=paragraphs))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.lists(CHUNKS.filter(lambda chunk: "\ufeff" not in chunk), max_size=6), max_size=8)
+)
+def test_each_paragraph_that_holds_something_is_one(chunks: list[list[str]]) -> None:
+    # Whoever sends paragraphs has cut them already: line breaks inside are not ours to judge.
+    paragraphs = ["".join(parts) for parts in chunks]
+    texts = [text for item in paragraphs if (text := item.strip())]
+    if not texts:
+        with pytest.raises(EmptyInput, match="article 'a': nothing but white space"):
+            read_paragraphs(*paragraphs)
+        return
+    cleaned = read_paragraphs(*paragraphs)
+    assert cleaned.is_extracted  # the record must carry what the offsets point into
+    items: list[Paragraph | Dropped] = sorted(
+        [*cleaned.paragraphs, *cleaned.dropped], key=lambda item: item.start
+    )
+    assert [item.text for item in items] == texts
+    for item in items:
+        assert cleaned.text[item.start : item.end] == item.text
+    assert cleaned.text == "\n\n".join(item.text for item in items)
+
+
+def test_what_holds_of_text_holds_of_paragraphs() -> None:
+    paragraphs = (
+        "Army hits port",
+        "Caption: Smoke rises over Mina Saif.",
+        "The army said it.",
+        "Share this article",
+        "It did.",
+    )
+    parts, whole = read_paragraphs(*paragraphs), read("\n\n".join(paragraphs))
+    assert parts.is_extracted
+    assert not whole.is_extracted
+    assert parts.text == whole.text
+    assert parts.paragraphs == whole.paragraphs
+    assert parts.dropped == whole.dropped
+
+
+def test_a_lone_paragraph_with_line_breaks_stays_one() -> None:
+    # The same as text would be three: there, lines without a blank one between are paragraphs.
+    assert [item.text for item in read_paragraphs("One.\nTwo.\n\nThree.").paragraphs] == [
+        "One.\nTwo.\n\nThree."
+    ]
+
+
+def test_a_byte_order_mark_is_not_counted_in_paragraphs_either() -> None:
+    # A file that was cut into paragraphs by somebody else still begins with its mark.
+    assert read_paragraphs("\ufeffOne.", "Two.") == read_paragraphs("One.", "Two.")
+    with pytest.raises(EmptyInput):
+        read_paragraphs("\ufeff")

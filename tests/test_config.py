@@ -1,10 +1,14 @@
 """Settings of training: every mistake at once, and what YAML and the command line may say."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tocsin_models.errors import ConfigError
+from tocsin_models.manifest import EMBEDDED, read_manifest
+from tocsin_training.classifier import train_classifier
 from tocsin_training.config import ClassifierConfig, SummariserConfig, load_config
 
 
@@ -54,3 +58,73 @@ def test_the_shipped_settings_are_valid(repository: Path) -> None:
     configs = repository / "training" / "configs"
     load_config(ClassifierConfig, configs / "classifier.yaml", [])
     load_config(SummariserConfig, configs / "summariser.yaml", [])
+
+
+# What labels mean
+
+
+def test_definitions_are_read_from_yaml_and_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "labels.yaml"
+    path.write_text("definitions:\n  flood: Is water where it should not be?\n")
+    assert load_config(ClassifierConfig, path, []).definitions == {
+        "flood": "Is water where it should not be?"
+    }
+    found = load_config(ClassifierConfig, path, ["definitions={fire: Does it burn}"])
+    assert found.definitions == {"fire": "Does it burn"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "definitions=flood",
+        "definitions=[flood]",
+        "definitions={flood: 1}",
+        "definitions={1: flood}",
+        "definitions={yes: flood}",
+        "definitions={flood: [a]}",
+        "definitions=null",
+    ],
+)
+def test_definitions_of_another_kind_are_refused(word: str) -> None:
+    [problem] = problems(None, word)
+    assert problem.startswith("definitions: ")
+
+
+def test_a_default_is_not_shared_between_two_trainings() -> None:
+    first, second = (load_config(ClassifierConfig, None, []) for _ in range(2))
+    first.definitions["flood"] = "changed"
+    first.calibration_sources.append("changed")
+    assert (second.definitions, second.calibration_sources) == ({}, [])
+
+
+def test_a_definition_of_a_label_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    # A typing error would leave the label without its meaning, and nobody would look.
+    rows = {"train": "a1", "dev": "a2"}
+    for name, article in rows.items():
+        row = {"id": article, "article": article, "text": "Water rose.", "labels": ["flood"]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row | {"source": "invented"}) + "\n")
+    config = load_config(ClassifierConfig, None, ["definitions={flod: Water, flood: Water}"])
+    with pytest.raises(ConfigError) as caught:
+        train_classifier(
+            [tmp_path / "train.jsonl"],
+            [tmp_path / "dev.jsonl"],
+            "base-that-is-never-loaded",
+            tmp_path / "out",
+            config,
+        )
+    assert caught.value.problems == ("flod: no training row has this label",)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_embedded_model_tells_what_its_settings_say_of_its_labels(repository: Path) -> None:
+    # GET /v1/labels answers the manifest's; the settings are what the next training writes there.
+    manifest = read_manifest(EMBEDDED["classifier"], check_hashes=False)
+    path = repository / "training" / "configs" / "classifier.yaml"
+    assert manifest.definitions == load_config(ClassifierConfig, path, []).definitions
+    assert set(manifest.definitions) == set(manifest.labels)
+
+
+def test_definitions_do_not_change_the_revision() -> None:
+    # They change no answer: records made before and after must name the same model.
+    manifest = read_manifest(EMBEDDED["classifier"], check_hashes=False)
+    assert replace(manifest, definitions={}).revision == manifest.revision

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+FOLDERS = ("models", "training", "eval", "serving", "serving/bento")
+
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -24,7 +26,7 @@ def test_the_python_of_the_readme_runs(
 
 def test_every_path_that_a_readme_names_is_there(repository: Path) -> None:
     # A moved file leaves a link that leads nowhere.
-    for name in ("README.md", "CONTRIBUTING.md", "models/README.md", "training/README.md"):
+    for name in ("README.md", "CONTRIBUTING.md", *(f"{folder}/README.md" for folder in FOLDERS)):
         page = repository / name
         for target in re.findall(r"\]\((?!http|#|mailto)([^)#]+)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{name}: {target}"

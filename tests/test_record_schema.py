@@ -161,3 +161,50 @@ def test_labels_are_those_of_the_model_and_not_a_fixed_list() -> None:
     scores = {"flood": 0.9}
     passages = tuple(replace(p, scores=scores, labels=("flood",)) for p in ANALYSIS.passages)
     assert is_valid(replace(ANALYSIS, passages=passages).to_record())
+
+
+SUMMARY_ONLY = replace(ANALYSIS, classifier=None, passages=())
+
+
+@pytest.mark.parametrize("is_extracted", [True, False])
+def test_a_summary_alone_carries_the_text_that_was_extracted(is_extracted: bool) -> None:
+    # Its sentences are receipts as well: without the text nobody could follow their offsets.
+    source = replace(ANALYSIS.source, is_extracted=is_extracted)
+    record = replace(SUMMARY_ONLY, source=source).to_record()
+    VALIDATOR.validate(record)
+    assert record.get("text") == (TEXT if is_extracted else None)
+    [sentence] = record["summary"]["sentences"]
+    assert TEXT[sentence["start"] : sentence["end"]] == sentence["text"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _set("text", None),
+        _set("text", 7),
+        _set("passages", []),
+        _set("language", "en"),
+        _set("model", "classifier", ANALYSIS.to_record()["model"]["classifier"]),
+        _delete("model", "summariser"),
+        _delete("summary"),
+        _delete("id"),
+    ],
+)
+def test_a_summary_alone_holds_nothing_else(spoil: Callable[[Any], None]) -> None:
+    record = copy.deepcopy(SUMMARY_ONLY.to_record())
+    assert is_valid(record)
+    spoil(record)
+    assert not is_valid(record)
+
+
+def test_scores_of_the_labels_asked_for_are_a_valid_record() -> None:
+    # ``Options.labels``: the answer speaks of one label of four.
+    passages = tuple(
+        replace(passage, scores={"threat": 0.9}, labels=("threat",))
+        for passage in ANALYSIS.passages
+    )
+    assert ANALYSIS.classifier is not None
+    info = replace(ANALYSIS.classifier, thresholds={"threat": 0.8})
+    record = replace(ANALYSIS, passages=passages, classifier=info).to_record()
+    VALIDATOR.validate(record)
+    assert record["labels"] == {"threat": {"passages": [0, 1], "max_score": 0.9}}

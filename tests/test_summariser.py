@@ -87,3 +87,34 @@ def test_the_converted_network_is_the_one_that_was_trained(
             tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
             expected = module(**tensors).numpy()
         assert np.abs(summariser._runner.run(arrays) - expected).max() < 0.1
+
+
+def test_the_three_steps_of_summarising_are_summarising(
+    repository: Path, summariser: ExtractiveSummariser
+) -> None:
+    # The service takes them one by one and lets others in between: the summary must be the same.
+    text = (repository / "serving/tocsin_serving/demo/article.txt").read_text("utf-8")
+    long = "\n\n".join([text] * 4)
+    for article in (text, long, "Army hits port\n\nShare this article", "One. Two. Three."):
+        paragraphs = clean(Article(id="a", text=article)).paragraphs
+        reading = summariser.read(paragraphs)
+        # In another order than the article's: calls of several articles are mixed.
+        found = [summariser.run(group) for group in reversed(reading.groups)][::-1]
+        for limits in (Limits(), Limits(max_sentences=7, max_words=100), Limits(max_words=1)):
+            expected = summariser.summarise(paragraphs, limits)
+            assert summariser.choose(reading, found, limits) == expected
+            if article is long:
+                assert len(reading.groups) > 1
+                break  # a second of inference is enough
+        for sentence in reading.sentences:
+            assert paragraphs[sentence.passage].kind == "body"
+            assert article[sentence.start : sentence.end] == sentence.text
+        windows = [window for group in reading.groups for window in group]
+        read = {number for window in windows for number, _, _ in window.pieces}
+        assert read == set(range(len(reading.sentences)))
+
+
+def test_nothing_to_summarise_takes_no_call(summariser: ExtractiveSummariser) -> None:
+    reading = summariser.read([Paragraph(text="Army hits port", start=0, end=14, kind="headline")])
+    assert (reading.sentences, reading.groups) == ((), ())
+    assert summariser.choose(reading, [], Limits()).reason

@@ -1,28 +1,51 @@
 """The main path: an article in, labelled passages and a summary with receipts out.
 
 The command line, the batch scorer, the service and the evaluation all come through here, so the
-same bytes in give the same answer out of each.
+same bytes in give the same answer out of each. The service takes the two halves, ``read`` and
+``conclude``, and runs the models between them in batches that several callers share.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tocsin_models.cleaning import clean
-from tocsin_models.errors import TocsinError
+from tocsin_models.errors import ConfigError, TocsinError
 from tocsin_models.labels import assign_labels
 from tocsin_models.language import check_language
 from tocsin_models.protocols import Classifier, Limits, Scores, Summariser
-from tocsin_models.records import Analysis, Article, CleanText, Passage
+from tocsin_models.records import Analysis, Article, CleanText, ModelInfo, Passage, Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the caller wants. ``None`` leaves the defaults of the summary's style; a strict
-    language refuses an article that the models do not read, instead of warning."""
+    language refuses an article that the models do not read, instead of warning. ``labels`` are the
+    only ones the answer speaks of (all where empty); ``thresholds`` replace the model's own."""
 
     max_sentences: int | None = None
     max_words: int | None = None
     strict_language: bool = False
+    labels: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_sentences=self.max_sentences, max_words=self.max_words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An article before any model has seen it: its paragraphs, its language, what to warn of."""
+
+    id: str
+    source: CleanText
+    language: str
+    warnings: tuple[str, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """What the classifier scores."""
+        return [paragraph.text for paragraph in self.source.paragraphs]
 
 
 def analyse(
@@ -38,6 +61,7 @@ def analyse(
     Raises:
         EmptyInput: the article is nothing but white space.
         LanguageRefused: the language is none of the model's, and ``options`` are strict.
+        ConfigError: ``options`` name a label that the classifier does not have.
     """
     [answer] = analyse_many([article], classifier, summariser, options)
     if isinstance(answer, TocsinError):
@@ -55,72 +79,93 @@ def analyse_many(
 
     One answer an article, in order. An article that is refused has its error in place, and costs
     its neighbours nothing.
+
+    Raises:
+        ConfigError: ``options`` name a label that the classifier does not have.
     """
-    sources = [_clean(article) for article in articles]
-    texts = [
-        paragraph.text
-        for source in sources
-        if isinstance(source, CleanText)
-        for paragraph in source.paragraphs
-    ]
+    info = apply_options(classifier.info, options) if classifier else None
+    infos = [model.info for model in (classifier, summariser) if model is not None]
+    readings = [_read_or_refuse(article, infos, options) for article in articles]
+    texts = [text for reading in readings if isinstance(reading, Reading) for text in reading.texts]
     scores = classifier.score(texts) if classifier else None
     answers: list[Analysis | TocsinError] = []
     first = 0
-    for article, source in zip(articles, sources, strict=True):
-        if isinstance(source, TocsinError):
-            answers.append(source)
+    for reading in readings:
+        if isinstance(reading, TocsinError):
+            answers.append(reading)
             continue
+        passages = label_passages(reading, scores, first, info) if scores and info else ()
+        first += len(reading.texts)
         try:
-            answers.append(_read(article, source, scores, first, classifier, summariser, options))
+            summary = (
+                summariser.summarise(reading.source.paragraphs, options.limits)
+                if summariser
+                else None
+            )
         except TocsinError as error:
             answers.append(error)
-        first += len(source.paragraphs)
+            continue
+        answers.append(
+            conclude(reading, passages, summary, info, summariser.info if summariser else None)
+        )
     return answers
 
 
-def _clean(article: Article) -> CleanText | TocsinError:
-    try:
-        return clean(article)
-    except TocsinError as error:
-        return error
+def read(article: Article, models: Sequence[ModelInfo], options: Options) -> Reading:
+    """Cut an article into paragraphs and tell its language. ``models`` say which they read.
 
-
-def _read(
-    article: Article,
-    source: CleanText,
-    scores: Scores | None,
-    first: int,
-    classifier: Classifier | None,
-    summariser: Summariser | None,
-    options: Options,
-) -> Analysis:
-    """One article whose scores begin at row ``first``."""
-    infos = [model.info for model in (classifier, summariser) if model is not None]
-    languages = set.intersection(*(set(info.languages) for info in infos)) if infos else set()
+    Raises:
+        EmptyInput: the article is nothing but white space.
+        LanguageRefused: the language is none of the models', and ``options`` are strict.
+    """
+    source = clean(article)
+    languages = set.intersection(*(set(info.languages) for info in models)) if models else set()
     kept = "\n".join(paragraph.text for paragraph in source.paragraphs)
     language, warning = check_language(
         kept or source.text, tuple(sorted(languages)), options.strict_language
     )
-    limits = Limits(max_sentences=options.max_sentences, max_words=options.max_words)
-    return Analysis(
+    return Reading(
         id=article.id,
+        source=source,
         language=language,
         warnings=(warning,) if warning else (),
-        source=source,
-        passages=_label(source, scores, first, classifier) if classifier and scores else (),
-        summary=summariser.summarise(source.paragraphs, limits) if summariser else None,
-        classifier=classifier.info if classifier else None,
-        summariser=summariser.info if summariser else None,
-        reason=None if source.paragraphs else "no passage is left: all of the text is boilerplate",
     )
 
 
-def _label(
-    source: CleanText, scores: Scores, first: int, classifier: Classifier
+def apply_options(info: ModelInfo, options: Options) -> ModelInfo:
+    """The classifier as this caller wants it: the labels asked for, with their thresholds.
+
+    Raises:
+        ConfigError: a label that the classifier does not have, or a threshold outside 0 to 1.
+    """
+    known = info.thresholds
+    problems = [
+        f"labels: {label!r} is unknown; the labels are {', '.join(known)}"
+        for label in options.labels
+        if label not in known
+    ]
+    for label, value in options.thresholds.items():
+        if label not in known:
+            problems.append(f"thresholds: {label!r} is unknown; the labels are {', '.join(known)}")
+        elif not 0 <= value <= 1:
+            problems.append(f"thresholds: {label} is {value}, outside 0 to 1")
+    if problems:
+        raise ConfigError("options", problems)
+    thresholds = {
+        label: options.thresholds.get(label, value)
+        for label, value in known.items()
+        if not options.labels or label in options.labels
+    }
+    return replace(info, thresholds=thresholds)
+
+
+def label_passages(
+    reading: Reading, scores: Scores, first: int, info: ModelInfo
 ) -> tuple[Passage, ...]:
+    """The paragraphs with their labels; their scores begin at row ``first``."""
     passages = []
-    for index, paragraph in enumerate(source.paragraphs):
-        labels, by_label = assign_labels(scores, first + index, classifier.info.thresholds)
+    for index, paragraph in enumerate(reading.source.paragraphs):
+        labels, by_label = assign_labels(scores, first + index, info.thresholds)
         passages.append(
             Passage(
                 index=index,
@@ -134,3 +179,37 @@ def _label(
             )
         )
     return tuple(passages)
+
+
+def conclude(
+    reading: Reading,
+    passages: tuple[Passage, ...],
+    summary: Summary | None,
+    classifier: ModelInfo | None,
+    summariser: ModelInfo | None,
+) -> Analysis:
+    """What the models found in an article, as one answer."""
+    return Analysis(
+        id=reading.id,
+        language=reading.language,
+        warnings=reading.warnings,
+        source=reading.source,
+        passages=passages,
+        summary=summary,
+        classifier=classifier,
+        summariser=summariser,
+        reason=(
+            None
+            if reading.source.paragraphs
+            else "no passage is left: all of the text is boilerplate"
+        ),
+    )
+
+
+def _read_or_refuse(
+    article: Article, models: Sequence[ModelInfo], options: Options
+) -> Reading | TocsinError:
+    try:
+        return read(article, models, options)
+    except TocsinError as error:
+        return error

@@ -6,6 +6,7 @@ torch nor transformers. The copy is keyed by the model files, the code that buil
 the version of OpenVINO, so that none of them can change behind its back.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,9 @@ LOGGER = logging.getLogger("tocsin")
 
 # Goes up when a network or its conversion changes in a way that the key below cannot see.
 CACHE_FORMAT = 1
+
+# Two models are loaded at once, and torch traces only one at a time: its state is the process's.
+_CONVERTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ def open_network(network: Network, device: str = "auto", threads: int | None = N
         raise ConfigError("device", [f"{device!r} is not one of auto, cpu, cuda"])
     if threads is not None and threads < 1:
         raise ConfigError("threads", [f"{threads} is below 1"])
-    if device == "cuda" or (device == "auto" and _may_have_gpu()):
+    if device == "cuda" or (device == "auto" and may_have_gpu()):
         import torch
 
         if torch.cuda.is_available():
@@ -89,7 +94,7 @@ def open_network(network: Network, device: str = "auto", threads: int | None = N
     return OpenVinoRunner(network, threads)
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Whether asking torch is worth its import (over a second): is there an NVIDIA driver?"""
     return Path("/proc/driver/nvidia/version").exists() or sys.platform == "win32"
 
@@ -127,7 +132,7 @@ class OpenVinoRunner:
     def __init__(self, network: Network, threads: int | None = None) -> None:
         openvino = _import_openvino()
         core = openvino.Core()
-        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        has_bf16 = _has_bf16(core)
         floating = "bf16" if has_bf16 else "f32"
         if has_bf16 and network.int8:
             self.precision = "int8"
@@ -150,6 +155,18 @@ class OpenVinoRunner:
         return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
 
 
+def is_prepared(network: Network) -> bool:
+    """Whether opening the network on this CPU converts nothing, and so imports no torch."""
+    openvino = _import_openvino()
+    if network.int8 and _has_bf16(openvino.Core()):
+        return True
+    return _is_whole(_cache_entry(openvino, network))
+
+
+def _has_bf16(core: Any) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _import_openvino() -> Any:
     """OpenVINO with its telemetry cut off: one conversion started 42 processes that report."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -165,6 +182,11 @@ def cache_directory() -> Path:
     )
 
 
+def _cache_entry(openvino: Any, network: Network) -> Path:
+    version = f"{CACHE_FORMAT}\n{openvino.get_version()}\n{network.key}"
+    return cache_directory() / hashlib.sha256(version.encode()).hexdigest()[:32]
+
+
 def _converted(openvino: Any, core: Any, network: Network) -> Any:
     """The network as OpenVINO reads it, from the cache or freshly converted into it.
 
@@ -174,8 +196,7 @@ def _converted(openvino: Any, core: Any, network: Network) -> Any:
     An entry is a directory that is renamed into place when complete: of two processes that start
     at once both convert, and the second finds the place taken and leaves it so.
     """
-    version = f"{CACHE_FORMAT}\n{openvino.get_version()}\n{network.key}"
-    entry = cache_directory() / hashlib.sha256(version.encode()).hexdigest()[:32]
+    entry = _cache_entry(openvino, network)
     if not _is_whole(entry):
         LOGGER.info("first start with this model: preparing it for this processor takes seconds")
         model = convert(network)
@@ -198,7 +219,7 @@ def convert(network: Network) -> Any:
     import torch
 
     examples = {name: torch.from_numpy(value) for name, value in network.examples.items()}
-    with warnings.catch_warnings():
+    with _CONVERTING, warnings.catch_warnings():
         # The tracer warns that shapes are traced; that they stay free is what the tests check.
         warnings.simplefilter("ignore")
         with torch.inference_mode():
@@ -211,9 +232,16 @@ def convert(network: Network) -> Any:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write an OpenVINO model: ``path`` (.xml) and its weights beside it (.bin)."""
-    # The stored weights are fp16, so that keeping them in fp16 here loses nothing.
-    _import_openvino().save_model(model, path, compress_to_fp16=True)
+    """Write an OpenVINO model: ``path`` (.xml) and its weights beside it (.bin).
+
+    Raises:
+        OSError: it cannot be written whole.
+    """
+    try:
+        # The stored weights are fp16, so that keeping them in fp16 here loses nothing.
+        _import_openvino().save_model(model, path, compress_to_fp16=True)
+    except RuntimeError:  # what OpenVINO raises on a full disk
+        raise OSError(errno.EIO, "OpenVINO could not write the model") from None
 
 
 def _read_back(core: Any, model: Any) -> Any:

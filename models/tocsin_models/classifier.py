@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,22 @@ def classifier_network(directory: Path, manifest: Manifest) -> Network:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextWindow:
+    """Token ids, special ones included, of text number ``owner`` or of a piece of it, and the
+    ``length`` it is padded to. Only windows of one length may share a call of the network."""
+
+    owner: int
+    ids: Sequence[int]
+    length: int
+
+
 class EncoderClassifier:
-    """Scores passages of any length, in windows where they are longer than the encoder reads."""
+    """Scores passages of any length, in windows where they are longer than the encoder reads.
+
+    ``score`` is three steps, which the service takes one by one, so that windows of different
+    callers can share a call: ``cut`` into windows, ``run`` windows of one length, ``gather``.
+    """
 
     def __init__(
         self, manifest: Manifest, tokenizer: TextTokenizer, runner: Runner, is_single_label: bool
@@ -65,25 +80,48 @@ class EncoderClassifier:
         self.info = manifest.info(runner.precision, runner.device)
         self.labels = manifest.labels
         self.max_tokens = manifest.max_tokens
+        self.batch_tokens = BATCH_TOKENS[runner.device]
         self._tokenizer = tokenizer
         self._runner = runner
         self._is_single_label = is_single_label
 
     def score(self, texts: Sequence[str]) -> Scores:
         """Probability of each label for each text; over the windows of a long text the maximum."""
-        windows: list[list[int]] = []
-        owners: list[int] = []
-        for owner, window in self._windows(texts):
-            windows.append(window)
-            owners.append(owner)
-        probabilities = np.zeros((len(texts), len(self.labels)), np.float32)
-        np.maximum.at(probabilities, owners, self._probabilities(windows))
-        counts = np.bincount(np.array(owners, np.intp), minlength=len(texts))
-        return Scores(
-            labels=self.labels,
-            probabilities=probabilities,
-            windows=tuple(counts.tolist()),
-        )
+        windows = self.cut(texts)
+        by_length: defaultdict[int, list[int]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            by_length[window.length].append(index)
+        found = np.zeros((len(windows), len(self.labels)), np.float32)
+        for length, members in sorted(by_length.items()):
+            rows = max(1, self.batch_tokens // length)
+            for start in range(0, len(members), rows):
+                batch = members[start : start + rows]
+                found[batch] = self.run([windows[index] for index in batch])
+        return self.gather(windows, found)
+
+    def cut(self, texts: Sequence[str]) -> list[TextWindow]:
+        """The windows of each text, in order; at least one a text."""
+        return [
+            TextWindow(owner=owner, ids=ids, length=padded_length(len(ids), self.max_tokens))
+            for owner, ids in self._windows(texts)
+        ]
+
+    def run(self, windows: Sequence[TextWindow]) -> npt.NDArray[np.float32]:
+        """Probabilities, shape (windows, labels), in one call for windows of one length."""
+        [length] = {window.length for window in windows}
+        ids = [window.ids for window in windows]
+        logits = self._runner.run(pad_windows(ids, length, self._tokenizer.padding_id))
+        return _softmax(logits) if self._is_single_label else _sigmoid(logits)
+
+    def gather(
+        self, windows: Sequence[TextWindow], probabilities: npt.NDArray[np.float32]
+    ) -> Scores:
+        """Scores of texts whose windows have ``probabilities``, shape (windows, labels)."""
+        owners = np.array([window.owner for window in windows], np.intp)
+        counts = np.bincount(owners)
+        found = np.zeros((len(counts), len(self.labels)), np.float32)
+        np.maximum.at(found, owners, probabilities)
+        return Scores(labels=self.labels, probabilities=found, windows=tuple(counts.tolist()))
 
     def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
         room = self.max_tokens - self._tokenizer.special_tokens
@@ -96,23 +134,6 @@ class EncoderClassifier:
             sentences = split_sentences(text)
             for first, end in split_windows(tokens.offsets, sentences, room):
                 yield owner, self._tokenizer.frame(tokens.ids[first:end])
-
-    def _probabilities(self, windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        """Shape (windows, labels). Batches hold one padded length only, up to a token budget."""
-        by_length: defaultdict[int, list[int]] = defaultdict(list)
-        for index, window in enumerate(windows):
-            by_length[padded_length(len(window), self.max_tokens)].append(index)
-        found = np.zeros((len(windows), len(self.labels)), np.float32)
-        for length, members in sorted(by_length.items()):
-            rows = max(1, BATCH_TOKENS[self.info.device] // length)
-            for start in range(0, len(members), rows):
-                batch = members[start : start + rows]
-                inputs = pad_windows(
-                    [windows[index] for index in batch], length, self._tokenizer.padding_id
-                )
-                logits = self._runner.run(inputs)
-                found[batch] = _softmax(logits) if self._is_single_label else _sigmoid(logits)
-        return found
 
 
 def pad_windows(

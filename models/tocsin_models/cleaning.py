@@ -1,8 +1,8 @@
 """An article as it came in -> paragraphs with offsets, and what was dropped with the reason.
 
 Plain text is never changed: every character that is not white space ends up in exactly one
-paragraph, kept or dropped. HTML is first turned into plain text (``markup.py``), and that is what
-the offsets point into.
+paragraph, kept or dropped. HTML is first turned into plain text (``markup.py``), and paragraphs
+that come one by one are joined by blank lines; that text is then what the offsets point into.
 """
 
 import re
@@ -52,16 +52,10 @@ def clean(article: Article) -> CleanText:
     """
     if article.format == "html":
         return _clean_html(article)
+    if article.format == "paragraphs":
+        return _clean_paragraphs(article)
     text = article.text.removeprefix(BYTE_ORDER_MARK)
-    spans = paragraph_spans(text)
-    if not spans:
-        raise EmptyInput(
-            f"article {article.id!r}: nothing but white space; an article needs some text"
-        )
-    kinds: list[Kind] = [
-        "caption" if is_caption(text[start:end]) else "body" for start, end in spans
-    ]
-    return _assemble(text, spans, kinds, drop_reasons([text[start:end] for start, end in spans]))
+    return _clean_spans(article, text, paragraph_spans(text))
 
 
 def paragraph_spans(text: str) -> list[Span]:
@@ -104,6 +98,36 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         start += len(line)
 
 
+def _clean_paragraphs(article: Article) -> CleanText:
+    """Each paragraph is taken as one, whatever line breaks it holds."""
+    first, *others = article.paragraphs or ("",)
+    items = [first.removeprefix(BYTE_ORDER_MARK), *others]
+    texts = [text for item in items if (text := item.strip())]
+    return _clean_spans(article, PARAGRAPH_BREAK.join(texts), _joined(texts), is_extracted=True)
+
+
+def _clean_spans(
+    article: Article, text: str, spans: Sequence[Span], *, is_extracted: bool = False
+) -> CleanText:
+    if not spans:
+        raise EmptyInput(
+            f"article {article.id!r}: nothing but white space; an article needs some text"
+        )
+    paragraphs = [text[start:end] for start, end in spans]
+    kinds: list[Kind] = ["caption" if is_caption(item) else "body" for item in paragraphs]
+    return _assemble(text, spans, kinds, drop_reasons(paragraphs), is_extracted=is_extracted)
+
+
+def _joined(texts: Sequence[str]) -> list[Span]:
+    """Where each text stands once they are joined by a blank line."""
+    spans: list[Span] = []
+    start = 0
+    for text in texts:
+        spans.append((start, start + len(text)))
+        start += len(text) + len(PARAGRAPH_BREAK)
+    return spans
+
+
 def _clean_html(article: Article) -> CleanText:
     from tocsin_models.markup import extract  # lxml and trafilatura take 0.3 s to import
 
@@ -112,22 +136,17 @@ def _clean_html(article: Article) -> CleanText:
         raise EmptyInput(
             f"article {article.id!r}: HTML without visible text; save the page after it has loaded"
         )
-    spans: list[Span] = []
-    start = 0
-    for block in blocks:
-        spans.append((start, start + len(block.text)))
-        start += len(block.text) + len(PARAGRAPH_BREAK)
-    text = PARAGRAPH_BREAK.join(block.text for block in blocks)
+    texts = [block.text for block in blocks]
     kinds: list[Kind] = [
         "caption" if block.kind == "body" and is_caption(block.text) else block.kind
         for block in blocks
     ]
     reasons = drop_reasons(
-        [block.text for block in blocks],
+        texts,
         headings=frozenset(index for index, block in enumerate(blocks) if block.is_heading),
         items=frozenset(index for index, block in enumerate(blocks) if block.is_item),
     )
-    return _assemble(text, spans, kinds, reasons, is_extracted=True)
+    return _assemble(PARAGRAPH_BREAK.join(texts), _joined(texts), kinds, reasons, is_extracted=True)
 
 
 def _assemble(

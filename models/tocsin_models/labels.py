@@ -14,7 +14,8 @@ DIGITS = 6
 def assign_labels(
     scores: Scores, row: int, thresholds: Mapping[str, float]
 ) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Labels at or above their threshold, and every label's score, rounded to six digits.
+    """Labels at or above their threshold, and the score of each label that has a threshold, rounded
+    to six digits.
 
     The rounded score decides, so that whoever reads the record can check the decision.
     """
@@ -22,5 +23,6 @@ def assign_labels(
     by_label = {
         label: round(float(value), DIGITS)
         for label, value in zip(scores.labels, values, strict=True)
+        if label in thresholds
     }
-    return tuple(label for label in scores.labels if by_label[label] >= thresholds[label]), by_label
+    return tuple(label for label in by_label if by_label[label] >= thresholds[label]), by_label

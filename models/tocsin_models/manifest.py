@@ -27,8 +27,9 @@ EMBEDDED = {task: WEIGHTS / task for task in TASKS}
 class Manifest:
     """What is known about a model directory.
 
-    ``labels`` and ``thresholds`` are empty for a summariser. ``calibration`` tells, per label, the
-    scale and offset that were folded into the last layer: they need not be applied again.
+    ``labels`` and ``thresholds`` are empty for a summariser; ``definitions`` says of labels what
+    they mean. ``calibration`` tells, per label, the scale and offset that were folded into the last
+    layer: they need not be applied again.
     ``max_tokens`` is the window, special tokens included. ``metrics`` maps a name to
     ``{"value", "low", "high"}`` or to a number. ``files`` maps a name to its SHA-256.
     """
@@ -43,6 +44,7 @@ class Manifest:
     labels: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     calibration: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
     data: tuple[Mapping[str, Any], ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -14,16 +14,18 @@ from typing import Any, Literal, TypeAlias
 SCHEMA = "tocsin/1"
 
 Kind: TypeAlias = Literal["headline", "body", "caption"]
-Format: TypeAlias = Literal["text", "html"]
+Format: TypeAlias = Literal["text", "html", "paragraphs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Article:
-    """One article as it came in. ``text`` is plain text or HTML, as ``format`` says."""
+    """One article as it came in. ``text`` is plain text or HTML, as ``format`` says; one that came
+    in paragraphs has them in ``paragraphs``, and no ``text``."""
 
     id: str
-    text: str
+    text: str = ""
     format: Format = "text"
+    paragraphs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,8 @@ class CleanText:
     """An article cut into what is read and what is dropped.
 
     ``text`` is what every offset points into. ``is_extracted`` is true where it is not the input
-    itself (HTML), so that the record has to carry it. Paragraphs and dropped ones are in the order
-    of the text and do not overlap.
+    itself (HTML, paragraphs), so that the record has to carry it. Paragraphs and dropped ones are
+    in the order of the text and do not overlap.
     """
 
     text: str
@@ -172,15 +174,17 @@ class Analysis:
         return found
 
     def to_record(self) -> dict[str, Any]:
-        """The object of ``record.schema.json``; without a classifier only id, summary, model."""
+        """The object of ``record.schema.json``; without a classifier only id, text, summary and
+        model."""
         model = {
             name: info.to_record()
             for name, info in (("classifier", self.classifier), ("summariser", self.summariser))
             if info is not None
         }
         if self.classifier is None:
+            text = {"text": self.source.text} if self.source.is_extracted else {}
             summary = {"summary": self.summary.to_record()} if self.summary else {}
-            return {"id": self.id, **summary, "model": model}
+            return {"id": self.id, **text, **summary, "model": model}
         record: dict[str, Any] = {
             "schema": SCHEMA,
             "id": self.id,

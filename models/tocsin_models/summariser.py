@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph, Summary, SummarySentence
 from tocsin_models.selection import Candidate, select
 from tocsin_models.sentences import split_sentences
-from tocsin_models.tokens import TextTokenizer
-from tocsin_models.windows import cut_windows, groups_of, to_arrays
+from tocsin_models.tokens import TextTokenizer, padded_length
+from tocsin_models.windows import Window, cut_windows, groups_of, to_arrays
 
 
 def load_summariser(
@@ -33,18 +34,45 @@ def load_summariser(
     if manifest.task != "summariser":
         raise ModelError(f"{where}: holds a {manifest.task}, not a summariser")
     tokenizer = TextTokenizer(where)
-    network = Network(
-        key=network_key(manifest.files, "summariser.py", "extractive.py"),
-        build=lambda: _build(where),
-        examples=_examples(tokenizer, manifest.max_tokens),
-    )
-    runner = open_network(network, device, threads)
+    runner = open_network(summariser_network(where, manifest), device, threads)
     max_windows = _read_config(where)["max_windows"]
     return ExtractiveSummariser(manifest, tokenizer, runner, max_windows)
 
 
+def summariser_network(directory: Path, manifest: Manifest) -> Network:
+    """The inputs of ``extractive.SentenceScorer`` -> logits of the sentences."""
+    return Network(
+        key=network_key(manifest.files, "summariser.py", "extractive.py"),
+        build=lambda: _build(directory),
+        examples=_examples(TextTokenizer(directory), manifest.max_tokens),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A sentence that may be chosen: its place in the article's text, and its passage's index."""
+
+    passage: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An article made ready for the network: its sentences, and the windows that hold them in
+    ``groups``, each of which takes one call."""
+
+    sentences: tuple[Sentence, ...]
+    groups: tuple[tuple[Window, ...], ...]
+
+
 class ExtractiveSummariser:
-    """Scores every sentence of an article, in windows, and chooses the best within the limits."""
+    """Scores every sentence of an article, in windows, and chooses the best within the limits.
+
+    ``summarise`` is three steps, which the service takes one by one, so that nobody has to wait
+    for the whole of somebody else's article: ``read`` it, ``run`` each group, ``choose``.
+    """
 
     def __init__(
         self, manifest: Manifest, tokenizer: TextTokenizer, runner: Runner, max_windows: int
@@ -57,48 +85,88 @@ class ExtractiveSummariser:
 
     def summarise(self, paragraphs: Sequence[Paragraph], limits: Limits) -> Summary:
         """The sentences of ``paragraphs`` of kind body that tell the article, in its order."""
-        places = [
-            (index, paragraph.start + start, paragraph.start + end, paragraph.text[start:end])
+        reading = self.read(paragraphs)
+        return self.choose(reading, [self.run(group) for group in reading.groups], limits)
+
+    def read(self, paragraphs: Sequence[Paragraph]) -> Reading:
+        """Cut the paragraphs of kind body into sentences, and these into windows."""
+        sentences = tuple(
+            Sentence(
+                passage=index,
+                start=paragraph.start + start,
+                end=paragraph.start + end,
+                text=paragraph.text[start:end],
+            )
             for index, paragraph in enumerate(paragraphs)
             if paragraph.kind == "body"
             for start, end in split_sentences(paragraph.text)
-        ]
-        if not places:
+        )
+        return Reading(
+            sentences=sentences, groups=self._groups([sentence.text for sentence in sentences])
+        )
+
+    def run(self, group: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """Logits of the group's pieces of sentences, in order, in one call of the network."""
+        arrays = to_arrays([group], self._tokenizer, self.max_tokens)
+        logits: npt.NDArray[np.float32] = self._runner.run(arrays)[0]
+        return logits
+
+    def cost(self, group: Sequence[Window]) -> int:
+        """Tokens that a call with this group reads, padding included."""
+        longest = max(len(window.ids) for window in group) + self._tokenizer.special_tokens
+        return len(group) * padded_length(longest, self.max_tokens)
+
+    def choose(
+        self, reading: Reading, logits: Sequence[npt.NDArray[np.float32]], limits: Limits
+    ) -> Summary:
+        """The summary of an article whose groups have these ``logits``."""
+        if not reading.sentences:
             return Summary(
                 sentences=(), windows=0, reason="the article has no sentence outside its headline"
             )
-        scores, windows = self.score_sentences([text for *_, text in places])
+        scores = _best_piece(reading.groups, logits, len(reading.sentences))
         candidates = [
-            Candidate(text=text, score=float(score))
-            for (*_, text), score in zip(places, scores, strict=True)
+            Candidate(text=sentence.text, score=float(score))
+            for sentence, score in zip(reading.sentences, scores, strict=True)
         ]
         chosen = tuple(
             SummarySentence(
-                text=places[number][3],
-                start=places[number][1],
-                end=places[number][2],
-                passage=places[number][0],
+                text=reading.sentences[number].text,
+                start=reading.sentences[number].start,
+                end=reading.sentences[number].end,
+                passage=reading.sentences[number].passage,
                 score=round(candidates[number].score, 6),
             )
             for number in select(candidates, limits)
         )
         reason = None if chosen else f"no sentence fits into {limits.max_words} words"
-        return Summary(sentences=chosen, windows=windows, reason=reason)
+        return Summary(
+            sentences=chosen, windows=sum(len(group) for group in reading.groups), reason=reason
+        )
 
     def score_sentences(self, sentences: Sequence[str]) -> tuple[npt.NDArray[np.float32], int]:
-        """Probability of each sentence of one article, shape (sentences,), and the windows read.
+        """Probability of each sentence of one article, shape (sentences,), and the windows read."""
+        groups = self._groups(sentences)
+        scores = _best_piece(groups, [self.run(group) for group in groups], len(sentences))
+        return scores, sum(len(group) for group in groups)
 
-        The document layers see ``max_windows`` windows at once, so cost grows linearly with length.
-        """
+    def _groups(self, sentences: Sequence[str]) -> tuple[tuple[Window, ...], ...]:
+        """What the document layers see at once: ``max_windows`` windows, so that cost grows
+        linearly with length."""
         room = self.max_tokens - self._tokenizer.special_tokens
         windows = cut_windows([tokens.ids for tokens in self._tokenizer.encode(sentences)], room)
-        scores = np.zeros(len(sentences), np.float32)
-        for group in groups_of(windows, self._max_windows):
-            [logits] = self._runner.run(to_arrays([group], self._tokenizer, self.max_tokens))
-            numbers = [number for window in group for number, _, _ in window.pieces]
-            # A sentence read in several pieces has the score of its best one.
-            np.maximum.at(scores, numbers, 1 / (1 + np.exp(-logits)))
-        return scores, len(windows)
+        return tuple(tuple(group) for group in groups_of(windows, self._max_windows))
+
+
+def _best_piece(
+    groups: Sequence[Sequence[Window]], logits: Sequence[npt.NDArray[np.float32]], sentences: int
+) -> npt.NDArray[np.float32]:
+    """Probability of each sentence; one that was read in several pieces has its best one's."""
+    scores = np.zeros(sentences, np.float32)
+    for group, found in zip(groups, logits, strict=True):
+        numbers = [number for window in group for number, _, _ in window.pieces]
+        np.maximum.at(scores, numbers, 1 / (1 + np.exp(-found)))
+    return scores
 
 
 def _examples(tokenizer: TextTokenizer, max_tokens: int) -> dict[str, npt.NDArray[Any]]:

@@ -61,7 +61,9 @@ app = typer.Typer(
 train_app = typer.Typer(
     help="Train a classifier or a summariser into a model directory.", no_args_is_help=True
 )
+keys_app = typer.Typer(help="Make keys for callers of the service.", no_args_is_help=True)
 app.add_typer(train_app, name="train", rich_help_panel="Make models")
+app.add_typer(keys_app, name="keys", rich_help_panel="Serve")
 
 
 def main() -> None:
@@ -238,6 +240,100 @@ def score(
         print_counts(counts, results)
     if counts.rejected:
         raise typer.Exit(EXIT_REJECTS)
+
+
+@app.command(rich_help_panel="Serve", epilog=EXIT_CODES)
+def serve(
+    host: Annotated[
+        str, typer.Option(help="IP address to listen on; any but loopback needs --keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port to listen on.")] = 3000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may call (tocsin keys new); read again on change."),
+    ] = None,
+    metrics_key: Annotated[
+        bool,
+        typer.Option("--metrics-key", help="Ask for a key with the scope metrics at /metrics."),
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Requests a second a key may send.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Web origin that may call; may be given again."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", help="Seconds a request has if it does not say.")
+    ] = 30.0,
+    max_timeout: Annotated[
+        float, typer.Option(metavar="S", help="Most seconds a request may ask for.")
+    ] = 120.0,
+    grace: Annotated[
+        float, typer.Option(metavar="S", help="Seconds to finish what is admitted, on SIGTERM.")
+    ] = 30.0,
+    max_body: Annotated[
+        int, typer.Option(metavar="BYTES", help="Largest body that is read.")
+    ] = 2_097_152,
+    queue_tokens: Annotated[
+        int, typer.Option(metavar="N", help="Tokens that may wait; past that it is 429.")
+    ] = 65_536,
+    model: Model = None,
+    summariser: SummariserModel = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Answer over HTTP: POST /v1/analyse, /v1/classify, /v1/summarise; /docs explains them.
+
+    Example: tocsin serve --port 3000
+
+    Example: tocsin keys new desk --keys keys.txt && tocsin serve --host 0.0.0.0 --keys keys.txt
+    """
+    from tocsin_serving.serve import start
+    from tocsin_serving.settings import ServeSettings
+
+    start(
+        ServeSettings(
+            host=host,
+            port=port,
+            device=device,
+            threads=threads,
+            model=model,
+            summariser=summariser,
+            keys=keys,
+            metrics_key=metrics_key,
+            rate_per_s=rate,
+            timeout_s=timeout,
+            max_timeout_s=max_timeout,
+            grace_s=grace,
+            max_body_bytes=max_body,
+            queue_tokens=queue_tokens,
+            cors_origins=tuple(cors_origin or ()),
+        )
+    )
+
+
+@keys_app.command("new", epilog=EXIT_CODES)
+def new_key_command(
+    name: Annotated[str, typer.Argument(help="Who it is for; logs show this name.")],
+    keys: Annotated[Path, typer.Option(metavar="FILE", help="Key file; made if it is not there.")],
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Requests a second this key may send.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do: score (default), metrics; may be given again."),
+    ] = None,
+) -> None:
+    """Make a key and print its token, once: the file keeps only a hash.
+
+    Delete or comment out its line in the file to revoke it; a running server sees that at once.
+
+    Example: tocsin keys new newsdesk --keys keys.txt --rate 20
+    """
+    from tocsin_serving.keys import new_key
+
+    typer.echo(new_key(name, keys, scopes=tuple(scope or ["score"]), rate_per_s=rate))
 
 
 @train_app.command("classifier", cls=ManyFiles, epilog=EXIT_CODES)

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from tocsin_eval.data import LabelledPassage, read_passages
 from tocsin_models import hub
-from tocsin_models.errors import DataError
+from tocsin_models.errors import ConfigError, DataError
 from tocsin_models.manifest import Manifest
 from tocsin_training.calibration import Calibration, fit_calibration, fold_calibration
 from tocsin_training.config import ClassifierConfig
@@ -36,11 +36,16 @@ def train_classifier(
 
     Raises:
         DataError: a file is not in the format of labelled passages, or an article stands in both.
+        ConfigError: a definition is of a label that no row has.
         ModelNotFound: ``base`` cannot be loaded.
     """
     passages, dev_passages = read_passages(train), read_passages(dev)
     _refuse_overlap(passages, dev_passages)
     labels = tuple(sorted({label for passage in passages for label in passage.labels}))
+    if unknown := sorted(set(config.definitions) - set(labels)):
+        raise ConfigError(
+            "definitions", [f"{label}: no training row has this label" for label in unknown]
+        )
     say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; labels {labels}")
 
     tokenizer = hub.load_tokenizer(base)
@@ -73,6 +78,7 @@ def train_classifier(
                 labels, calibration.scale, calibration.offset, strict=True
             )
         },
+        definitions=config.definitions,
         data=describe_data(train, dev),
         metrics=metrics,
         training={"config": dataclasses.asdict(config), "folds_by": "article"},

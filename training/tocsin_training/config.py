@@ -20,8 +20,8 @@ def setting(
 ) -> Any:
     """A field with its help text; values must lie strictly between ``above`` and ``below``."""
     metadata = {"help": help, "above": above, "below": below}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -65,6 +65,9 @@ class ClassifierConfig(RunConfig):
     int8: bool = setting(True, "also store the network in int8, for CPUs that have it")
     calibration_sources: list[str] = setting(
         [], "calibrate and set thresholds on rows of these sources only; empty for all"
+    )
+    definitions: dict[str, str] = setting(
+        {}, "what each label means, as the codebook asks it; the service tells its callers"
     )
 
 
@@ -144,6 +147,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _convert(value: Any, wanted: Any) -> Any:
+    if typing.get_origin(wanted) is dict:
+        if not isinstance(value, dict) or not all(
+            isinstance(item, str) for pair in value.items() for item in pair
+        ):
+            raise ValueError(f"{value!r} does not map strings to strings, as in {{threat: harm …}}")
+        return value
     if isinstance(wanted, types.GenericAlias):
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{value!r} is not a list of strings, as in [en, fr]")
