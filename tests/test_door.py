@@ -116,7 +116,7 @@ def test_other_origins_are_off_unless_named(server: Server) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # BentoML's own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # BentoML uses what is going away
 def test_bentoml_s_own_client_gets_what_the_public_routes_give(server: Server) -> None:
     # Who runs BentoML has its clients; they must not get another model's answer, or another form.
     with server.client() as client:
