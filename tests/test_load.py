@@ -376,24 +376,34 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
+# A bench, in a process of its own: port, and the program of its server.
+BENCH = """
+import sys, time
+from tocsin_eval import http_server
+http_server.STOP_S = 0.3
+port = int(sys.argv[1])
+command = [sys.executable, "-c", sys.argv[2], str(port)]
+with http_server.running("stubborn", command, port, {}) as started:
+    print(started.pid, flush=True)
+    time.sleep(30)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
-def test_a_server_is_gone_after_ctrl_c_with_all_that_it_started(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_is_gone_with_all_that_it_started_when_its_bench_is_ended() -> None:
     # One left behind would share the cores with whatever is measured next.
-    monkeypatch.setattr(http_server, "STOP_S", 0.3)
-    port = http_server.free_port()
-    command = [sys.executable, "-c", STUBBORN, str(port)]
-    with (  # noqa: PT012 - what is raised is raised while the server runs
-        pytest.raises(KeyboardInterrupt),
-        http_server.running("stubborn", command, port, {}) as started,
-    ):
-        tree = process_tree(started.pid)
+    command = [sys.executable, "-c", BENCH, str(http_server.free_port()), STUBBORN]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as bench:
+        assert bench.stdout is not None
+        tree = process_tree(int(bench.stdout.readline()))
         assert len(tree) == 2
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
+        bench.send_signal(signal.SIGTERM)
+        _, said = bench.communicate(timeout=20)
+    assert bench.returncode != 0
     assert not any(map(is_alive, tree))
-    assert "killed" in capsys.readouterr().err
+    assert "killed" in said
 
 
 def test_a_server_that_does_not_start_is_told_with_its_last_words() -> None:
