@@ -41,7 +41,7 @@ check-slow: lint ## check with the slow tests, then again on the installed wheel
 	$(BIN)/python -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m $(INSTALL) dist/*.whl
 	root=$$PWD && cd / && "$$root/$(WHEEL_VENV)/bin/tocsin" analyse "$$root/$(ARTICLE)"
-	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[serve,training,eval,dev]"
+	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[serve,training,eval,cluster,dev]"
 	$(WHEEL_VENV)/bin/python -m pytest -m "not slow"
 
 lint: $(STAMP)
@@ -92,5 +92,5 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Tocsin and its tools into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/python -m $(INSTALL) -e ".[serve,training,eval,dev]"
+	@$(BIN)/python -m $(INSTALL) -e ".[serve,training,eval,cluster,dev]"
 	@touch $@

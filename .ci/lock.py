@@ -29,7 +29,7 @@ def resolve() -> list[tuple[str, str]]:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
         command += ["--ignore-installed", "--report", str(report), TORCH]
-        subprocess.run([*command, "-e", ".[serve,training,eval,dev]"], cwd=ROOT, check=True)
+        subprocess.run([*command, "-e", ".[serve,training,eval,cluster,dev]"], cwd=ROOT, check=True)
         found = json.loads(report.read_text(encoding="utf-8"))["install"]
     packages = [(item["metadata"]["name"], item["metadata"]["version"]) for item in found]
     return [package for package in packages if package[0] != "tocsin"]
