@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-http bench-overload soak measure bento clean
+.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-http bench-overload soak measure gate accept bento clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,22 @@ bench-overload: $(STAMP) ## offer the service three times what it can do, for a 
 soak: $(STAMP) ## load the service for ten minutes and watch its memory
 	@$(BIN)/python -m tocsin_eval.soak
 
-measure: $(STAMP) ## measure quality: every number in models/README.md
-	@$(BIN)/python -m tocsin_eval.measure
+# Real news and CNN/DailyMail, of which the text is not ours, lie beside the repository.
+REAL := ../shared/data/real
+NEWS := ../shared/data/cnndm
+measure: $(STAMP) ## measure quality on ../shared/data: the numbers of models/README.md
+	@$(BIN)/tocsin evaluate default tfidf:training/corpus,$(REAL)/train.jsonl keywords \
+		--data $(REAL)/dev.jsonl --out runs/measure-classifier
+	@$(BIN)/tocsin evaluate default lead-3 textrank lexrank oracle --data $(NEWS)/val.jsonl.zst \
+		--max-sentences 3 --no-cost --no-suites --out runs/measure-summariser
+
+GOLDEN := eval/golden
+gate: $(STAMP) ## hold the shipped models against those that were accepted last
+	@$(BIN)/tocsin evaluate default tfidf:training/corpus keywords lead-3 textrank \
+		--data $(GOLDEN)/golden.jsonl --gate $(GOLDEN)/gate.yaml --out runs/gate
+
+accept: gate ## what passes the gate is what the next models are held against
+	cp runs/gate/answers/default.jsonl $(GOLDEN)/incumbent.jsonl
 
 bento: $(STAMP) ## build the Bento: our wheel, and what makes images of it
 	rm -rf dist

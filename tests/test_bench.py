@@ -5,14 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch.utils.flop_counter import FlopCounterMode
 
-from tocsin_eval import bench, measure
+from tocsin_eval import bench
 from tocsin_eval.data import LabelledPassage
 from tocsin_eval.speed import Limit, Scoring, Start, imported, measure_scoring, read_shape
 from tocsin_models.manifest import Manifest, hash_files, write_manifest
@@ -161,33 +160,3 @@ def test_bench_outside_the_repository_says_what_to_do(
 ) -> None:
     assert bench.main(["--corpus", str(tmp_path)]) == 2
     assert "run this in the repository" in capsys.readouterr().err
-
-
-def test_the_classifier_is_measured_beside_its_baseline_from_files_to_table_and_json(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # The command of the model card, on a real encoder: table and JSON must tell the same.
-    def write(name: str, extra: str) -> Path:
-        lines = []
-        for article in range(12):
-            for label, verb in (("claim", "said"), ("threat", "warned"), (None, "left")):
-                text = f"The navy {verb} it {extra} {article}."
-                row = {"id": f"{article}-{verb}", "article": f"{name}-{article}", "text": text}
-                lines.append(json.dumps(row | {"labels": [label] if label else []}))
-        path = tmp_path / name
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return path
-
-    data, train, told = write("data.jsonl", "fell"), write("train.jsonl", "again"), tmp_path / "j"
-    arguments = ["classifier", "--data", data, "--train", train, "--model", model, "--json", told]
-    assert measure.main([*map(str, arguments), "--resamples", "200", "--device", "cpu"]) == 0
-    printed = capsys.readouterr().out
-    record = json.loads(told.read_text())
-    assert record["rows"] == 36
-    assert record["articles"] == 12
-    assert record["baseline"]["macro_f1"]["value"] == pytest.approx(1)
-    assert f"{record['model']['macro_f1']['value']:.3f} (" in printed
-    assert "| tfidf-baseline" in printed
-    assert "| tiny" in printed
-    assert record["run"]["models"].keys() == {"tfidf-baseline", "tiny"}
-    assert np.isfinite(record["difference"]["low"])

@@ -274,7 +274,7 @@ def test_train_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
     ran = run("train", "classifier", *options)
     assert ran.code == 2
     assert ran.err == (
-        "tocsin: error: training needs sklearn, yaml, not installed here: "
+        "tocsin: error: this needs sklearn, yaml, not installed here: "
         "pip install 'tocsin[training]'\n"
     )
 

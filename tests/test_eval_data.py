@@ -20,7 +20,7 @@ def write(path: Path, *rows: Any) -> Path:
     return path
 
 
-def passage(identifier: str, **fields: Any) -> dict[str, Any]:
+def passage(identifier: Any, **fields: Any) -> dict[str, Any]:
     return {"id": identifier, "text": SECRET, "labels": []} | fields
 
 
@@ -50,13 +50,18 @@ def test_boilerplate_is_left_out_and_the_others_keep_their_index(tmp_path: Path)
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"text": SECRET, "labels": []}, "'id' is missing"),
+        ({"body": SECRET, "labels": []}, "'text' is missing"),
+        ({"body": SECRET}, "is no passage .*; it has body"),
+        (passage(""), "'id' is empty"),
+        (passage(True), "'id' is a boolean"),
         (passage("x", text="  "), "'text' is empty"),
         (passage("x", text=7), "'text' is a number"),
         (passage("x", text="\ud800"), "surrogate"),
         ({"id": "x", "text": SECRET}, "'labels' is missing"),
-        (passage("x", labels="claim"), "'labels' is a string"),
-        (passage("x", labels=["claim", 3]), "item 1 of 'labels' is a number"),
+        (passage("x", labels=0.5), "'labels' is a number"),
+        (passage("x", labels="['claim']"), "'labels' begins with"),
+        (passage("x", kind="headlin"), "'kind' is none of"),
+        (passage("x", labels=["claim", 3.5]), "item 1 of 'labels' is a number"),
         (passage("x", labels=["claim", "claim"]), "a label twice"),
         (passage("x", boilerplate="no"), "'boilerplate' is a string"),
         ({"id": "x", "passages": {}}, "'passages' is an object"),
@@ -131,8 +136,9 @@ def test_two_compressed_files_joined_are_one(tmp_path: Path) -> None:
 def test_a_missing_file_a_directory_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none.jsonl: cannot be read"):
         read_passages([tmp_path / "none.jsonl"])
-    with pytest.raises(DataError, match="cannot be read"):
-        read_passages([tmp_path])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match=r"folder: cannot be loaded by datasets \(Empty"):
+        read_passages([tmp_path / "folder"])
     with pytest.raises(DataError, match=r"empty.jsonl: no labelled passage"):
         read_passages([write(tmp_path / "empty.jsonl")])
 

@@ -24,11 +24,14 @@ HUB_SERVES = {"tocsin_models", "tocsin_serving"}
 # off its telemetry and that change when it does. eval measures the plain BentoML service.
 OWNERS = {
     "aiohttp": {"eval/tocsin_eval/load.py"},
+    "datasets": {"eval/tocsin_eval/tables.py"},
     "bentoml": {"serving/tocsin_serving/service.py", "eval/tocsin_eval/pipeline_service.py"},
     "fastapi": {"serving/tocsin_serving/app.py", "serving/tocsin_serving/openapi.py"},
     "fastapi_offline": {"serving/tocsin_serving/app.py"},
     "httpx": {"serving/tocsin_serving/client_transport.py"},
+    "jinja2": {"eval/tocsin_eval/report_html.py"},
     "lxml": {"models/tocsin_models/markup.py"},
+    "matplotlib": {"eval/tocsin_eval/plots.py"},
     "nncf": {"training/tocsin_training/quantise.py"},
     "opentelemetry": {"serving/tocsin_serving/tracing.py"},
     "openvino": {"models/tocsin_models/backends.py"},
@@ -37,6 +40,7 @@ OWNERS = {
     "pydantic": {"serving/tocsin_serving/openapi.py", "serving/tocsin_serving/schemas.py"},
     "sentencex": {"models/tocsin_models/sentences.py"},
     "uvicorn": {"serving/tocsin_serving/head_limit.py"},
+    "sumy": {"eval/tocsin_eval/summary_baselines.py"},
     "trafilatura": {"models/tocsin_models/markup.py"},
 }
 

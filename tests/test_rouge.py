@@ -5,9 +5,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rouge_score import rouge_scorer, tokenize
 
-from tocsin_eval.rouge import greedy_oracle, mean_rouge, rouge
+from tocsin_eval.rouge import greedy_oracle, join_lines, mean_rouge, rouge
 
 WORDS = ["raid", "port", "army", "minister", "talks", "fire", "border", "drone", "ceasefire", "7"]
 
@@ -106,3 +108,40 @@ def test_mean_rouge_weighs_rows_equally() -> None:
     assert mean_rouge(pairs).rouge1 == pytest.approx(50)
     with pytest.raises(ValueError, match="at least one"):
         mean_rouge([])
+
+
+@given(
+    st.lists(
+        st.sampled_from(["", " ", "…", "停火", "\ud800", "Talks talking.", "talk\n", *WORDS]),
+        max_size=9,
+    ),
+    st.lists(st.text(max_size=30), max_size=4),
+    st.booleans(),
+)
+def test_every_number_is_the_packages(drawn: list[str], texts: list[str], is_swapped: bool) -> None:
+    # A second implementation, or a wrapper that filters rows, would drift from published figures.
+    sides = "\n".join(drawn), "\n".join([*texts, *drawn[:3]])
+    prediction, reference = sides[::-1] if is_swapped else sides
+    scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeLsum"], use_stemmer=True)
+    expected = scorer.score(target=reference, prediction=prediction)
+    found = rouge(prediction, reference)
+    for name, score in expected.items():
+        assert isinstance(getattr(found, name), float)
+        assert getattr(found, name) == pytest.approx(100 * score.fmeasure, abs=1e-9)
+
+
+def test_a_line_break_inside_a_sentence_does_not_make_two_of_it() -> None:
+    # ROUGE-Lsum counts lines; hard-wrapped copy would score another number than the same unwrapped.
+    assert join_lines(["Troops\nleft  the port.", "Talks failed."]) == (
+        "Troops left the port.\nTalks failed."
+    )
+
+
+def test_the_oracle_passes_over_a_sentence_that_breaks_the_limit_of_words() -> None:
+    # A reference point that may be longer than the systems beside it is none.
+    sentences = ["Troops left the port of Dibbat at dawn.", "Troops left.", "Talks failed."]
+    reference = ["Troops left the port of Dibbat.", "Talks failed."]
+    assert greedy_oracle(sentences, reference, 3) == [0, 2]
+    assert greedy_oracle(sentences, reference, 3, max_words=9) == [0]
+    assert greedy_oracle(sentences, reference, 3, max_words=4) == [1, 2]
+    assert greedy_oracle(sentences, reference, 3, max_words=0) == []

@@ -30,6 +30,7 @@ SETTINGS = [
     "learning_rate=0.003",
     "batch_size=8",
     "max_tokens=32",
+    "problem=multi_label",
 ]
 
 
@@ -146,7 +147,7 @@ def test_places_and_bases_that_cannot_be_used_are_refused_at_once(
     with pytest.raises(ConfigError, match="not empty"):
         train_classifier([path], [dev], str(tiny_base), tmp_path, None, [])
     with pytest.raises(ModelNotFound, match="no such directory"):
-        train_classifier([path], [dev], "./nowhere", tmp_path / "out", None, [])
+        train_classifier([path], [dev], "./nowhere", tmp_path / "out", None, ["folds=2"])
     settings = ["calibration_sources=[wire]", "folds=2"]
     with pytest.raises(DataError, match="calibration_sources"):
         train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)

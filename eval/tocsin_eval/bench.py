@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(
             f"load      {load:.1f} before the run; other processes make every figure worse"
         )
-    describe_run("tocsin_eval.bench", words, [source], 0, {info.name: info.revision}).print(console)
+    describe_run(
+        ["python", "-m", "tocsin_eval.bench", *words], [source], 0, {info.name: info.revision}
+    ).print(console)
     problems = failures(scoring, start)
     for problem in problems:
         console.print(f"FAILED: {problem}", soft_wrap=True)

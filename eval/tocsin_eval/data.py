@@ -1,250 +1,333 @@
-"""Readers of labelled passages and of articles with reference summaries.
+"""Readers of labelled passages and of articles with reference summaries, from any table.
 
-JSON Lines, UTF-8, one object a line; a name ending in ``.zst`` is read through ``zstandard`` as a
-stream. What is wrong with a file is told by its name, the line and the field, never by the text in
-it: messages end up in logs, and copy is confidential (design, rule 4).
+A row is one of three things, told by its fields (``columns.py`` says which column is which field):
+
+- a passage: ``text`` and ``labels``; ``id``, ``article``, ``source`` and ``kind`` where known;
+- a whole article: ``passages``, a list of ``{"text", "labels"}``, the headline first; what is
+  marked ``"boilerplate": true`` is left out, as cleaning drops it before a classifier sees it;
+- an article with its summary: ``summary`` (a string) or ``highlights`` (a sentence an item), and
+  ``paragraphs`` (a list), ``text`` or ``article`` (a string, cut at blank lines).
+
+A whole article with a summary is both, and so is a passage. All mistakes of all files are told at
+once, by file, line and field, never by the text in them.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from tocsin_eval.cells import Problems, Record, json_list
+from tocsin_eval.columns import list_names, no_column, pick_fields
+from tocsin_eval.tables import Source, read_table, source_stem, update_digest
 from tocsin_models.errors import DataError
+from tocsin_models.records import Kind
+from tocsin_models.sentences import split_sentences
+
+_KINDS: dict[str, Kind] = {"headline": "headline", "body": "body", "caption": "caption"}
+_ROW = frozenset(("text", "labels", "summary", "highlights", "paragraphs"))
+_OF_A_PASSAGE = frozenset(("id", "article", "text", "labels", "source", "kind", "boilerplate"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPassage:
-    """One passage with its labels, sorted. ``article`` groups passages of the same article."""
+    """One passage with its labels, sorted. ``article`` groups passages of the same article.
+
+    ``position`` is its index in the article, from 0 and with boilerplate counted; None where it is
+    not known. ``columns`` are the other columns of its row, and of a whole article's row, as text.
+    """
 
     id: str
     article: str
     text: str
     labels: tuple[str, ...]
     source: str
+    kind: Kind = "body"
+    position: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceSummary:
-    """One article and the summary an editor wrote: one item of ``highlights`` a sentence."""
+    """One article and the summary an editor wrote: one item of ``highlights`` a sentence.
+
+    ``has_headline`` where the first paragraph is known to be the headline. ``columns`` are the
+    other columns of the row as text, its ``source`` among them.
+    """
 
     id: str
     paragraphs: tuple[str, ...]
     highlights: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    has_headline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One JSON object and where it stands, so that every complaint can say so."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationData:
+    """What a model is measured on; not both are empty."""
 
-    path: Path
-    line: int
-    fields: Mapping[str, Any]
-    place: str = ""
-
-    def error(self, problem: str) -> DataError:
-        return DataError(f"{self.path}, line {self.line}: {self.place}{problem}")
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.fields.get(name, default)
-        if not isinstance(value, str):
-            raise self.error(f"{name!r} is {_kind(value)}; it must be a string")
-        if not value.strip() and value != default:
-            raise self.error(f"{name!r} is empty")
-        if not _is_unicode(value):
-            raise self.error(f"{name!r} holds half of a surrogate pair, which is not a character")
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self.fields.get(name)
-        if not isinstance(value, list):
-            raise self.error(f"{name!r} is {_kind(value)}; it must be a list of strings")
-        for position, item in enumerate(value):
-            if not isinstance(item, str) or not item.strip() or not _is_unicode(item):
-                found = _kind(item) if not isinstance(item, str) else "empty or not Unicode"
-                raise self.error(f"item {position} of {name!r} is {found}; it must be a string")
-        return tuple(value)
-
-    def rows(self, name: str) -> Iterator["_Row"]:
-        value = self.fields[name]
-        if not isinstance(value, list):
-            raise self.error(f"{name!r} is {_kind(value)}; it must be a list of objects")
-        for position, item in enumerate(value):
-            if not isinstance(item, dict):
-                raise self.error(f"item {position} of {name!r} is {_kind(item)}, not an object")
-            yield _Row(self.path, self.line, item, f"item {position} of {name!r}: ")
+    passages: tuple[LabelledPassage, ...]
+    summaries: tuple[ReferenceSummary, ...]
 
 
-def read_passages(paths: Sequence[Path]) -> list[LabelledPassage]:
-    """Labelled passages of some files, in the order of the files and of their lines.
-
-    A line is either a passage, ``{"id", "text", "labels": […]}`` with ``article`` and ``source``
-    where they are known, or an article, ``{"id", "passages": [{"text", "labels": […]}, …]}``, whose
-    passages get the ids ``id:0``, ``id:1``, … What is marked ``"boilerplate": true`` is left out:
-    cleaning drops it before a classifier sees it. A passage without ``article`` is its own group.
+def read_evaluation(
+    sources: Sequence[Source], columns: Mapping[str, str] | None = None
+) -> EvaluationData:
+    """All labelled passages and all reference summaries of some sources, in their order.
 
     Raises:
-        DataError: a file cannot be read, a line is not in this form, two passages have the same
-            id, or no passage is left.
+        DataError: with every mistake of every source, or that there is nothing to read.
     """
-    passages: list[LabelledPassage] = []
-    seen: dict[str, str] = {}
-    for row in (row for path in paths for row in _rows(path)):
-        for passage in _article(row) if "passages" in row.fields else _single(row):
-            if passage.id in seen:
-                raise row.error(f"id {passage.id[:80]!r} was already used in {seen[passage.id]}")
-            seen[passage.id] = f"{row.path}, line {row.line}"
-            passages.append(passage)
-    if not passages:
-        names = ", ".join(map(str, paths)) or "no file"
-        raise DataError(f"{names}: no labelled passage to read; at least one is needed")
-    return passages
+    reader = _Reader(columns or {}, sources)
+    for source in sources:
+        reader.read(source)
+    reader.problems.raise_if_any()
+    if not reader.passages and not reader.summaries:
+        raise DataError(f"{_names(sources)}: no row to read; at least one is needed")
+    return EvaluationData(passages=tuple(reader.passages), summaries=tuple(reader.summaries))
 
 
-def read_summaries(path: Path, limit: int | None = None) -> list[ReferenceSummary]:
-    """The first ``limit`` articles of a file (all without one), with their reference summaries.
+def read_passages(
+    sources: Sequence[Source],
+    columns: Mapping[str, str] | None = None,
+    *,
+    beside: Sequence[Source] = (),
+) -> list[LabelledPassage]:
+    """Labelled passages of some sources, in the order of the sources and of their rows.
 
-    A line is ``{"id", "highlights": […]}`` with either ``article``, a string that becomes one
-    paragraph, or ``paragraphs``, a list of strings.
+    Passages of a whole article get the ids ``id:0``, ``id:1``, … A passage without ``article`` is
+    its own group. A row without ``id`` is called by its source and number, ``desk-3``; those in
+    ``beside``, read in the same run, are told apart from these.
+
+    Raises:
+        DataError: with every mistake: a source cannot be read, a row is not in this form, two
+            passages have the same id; or that no passage is left.
+    """
+    reader = _Reader(columns or {}, [*beside, *sources], has_summaries=False)
+    for source in sources:
+        reader.read(source)
+    reader.problems.raise_if_any()
+    if not reader.passages:
+        raise DataError(f"{_names(sources)}: no labelled passage to read; at least one is needed")
+    return reader.passages
+
+
+def read_summaries(
+    source: Source, limit: int | None = None, columns: Mapping[str, str] | None = None
+) -> list[ReferenceSummary]:
+    """The first ``limit`` articles of a source (all without one), with their reference summaries.
 
     Raises:
         DataError: as for ``read_passages``.
     """
-    summaries: list[ReferenceSummary] = []
-    seen: set[str] = set()
-    for row in _rows(path):
-        if limit is not None and len(summaries) >= limit:
-            break
-        identifier = row.text("id")
-        if identifier in seen:
-            raise row.error(f"id {identifier[:80]!r} was already used in this file")
-        seen.add(identifier)
-        whole = "paragraphs" not in row.fields
-        paragraphs = (row.text("article"),) if whole else row.texts("paragraphs")
-        highlights = row.texts("highlights")
-        if not paragraphs or not highlights:
-            raise row.error(f"{'highlights' if paragraphs else 'paragraphs'!r} has no item")
-        summaries.append(
-            ReferenceSummary(id=identifier, paragraphs=paragraphs, highlights=highlights)
-        )
-    if not summaries:
-        raise DataError(f"{path}: no article to read; at least one is needed")
-    return summaries
+    reader = _Reader(columns or {}, [source], has_passages=False)
+    reader.read(source, limit)
+    reader.problems.raise_if_any()
+    if not reader.summaries:
+        raise DataError(f"{source}: no article to read; at least one is needed")
+    return reader.summaries
 
 
-def data_sha256(paths: Sequence[Path]) -> str:
-    """SHA-256 over the bytes of some files, one after the other; names do not count."""
+def data_sha256(sources: Sequence[Source]) -> str:
+    """SHA-256 over the bytes of some files, one after the other; names do not count. Of a data set
+    its rows count, as JSON, one a line."""
     digest = hashlib.sha256()
-    for path in paths:
-        try:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise _unreadable(path, error) from None
+    for source in sources:
+        update_digest(digest, source)
     return digest.hexdigest()
 
 
-def _single(row: _Row) -> Iterator[LabelledPassage]:
-    identifier = row.text("id")
-    return _passage(row, identifier, row.text("article", default=identifier), row)
+class _Reader:
+    """Rows of several sources -> passages and summaries, with what is wrong collected."""
 
+    def __init__(
+        self,
+        columns: Mapping[str, str],
+        sources: Sequence[Source],
+        *,
+        has_passages: bool = True,
+        has_summaries: bool = True,
+    ) -> None:
+        self.passages: list[LabelledPassage] = []
+        self.summaries: list[ReferenceSummary] = []
+        self.problems = Problems()
+        self._columns = columns
+        self._has_passages = has_passages
+        self._has_summaries = has_summaries
+        self._stems = _stems(sources)
+        self._taken: dict[tuple[str, str], str] = {}
 
-def _article(row: _Row) -> Iterator[LabelledPassage]:
-    article = row.text("id")
-    for index, passage in enumerate(row.rows("passages")):
-        yield from _passage(passage, f"{article}:{index}", article, row)
+    def read(self, source: Source, limit: int | None = None) -> None:
+        """Read a source, at most ``limit`` summaries of it."""
+        for record in read_table(source, self.problems):
+            if limit is not None and len(self.summaries) >= limit:
+                return
+            if (picked := pick_fields(record, self._columns)) is None:
+                continue
+            fields, others = picked
+            identifier = fields.name("id", f"{self._stems[str(source)]}-{record.number}")
+            if "passages" in fields.values:
+                self._read_article(fields, others, identifier)
+            else:
+                self._read_row(fields, others, identifier)
 
+    def _read_article(self, fields: Record, others: Record, identifier: str) -> None:
+        if not self._take("article", identifier, fields):
+            return
+        passages = _passages(fields, others, identifier)
+        if self._has_passages:
+            self.passages += [p for p in passages if self._take("passage", p.id, fields)]
+        if self._has_summaries and (_has_summary(fields) or not self._has_passages):
+            paragraphs = tuple(passage.text for passage in passages)
+            has_headline = bool(passages) and passages[0].kind == "headline"
+            self._add_summary(fields, others, identifier, paragraphs, has_headline)
 
-def _passage(row: _Row, identifier: str, article: str, outer: _Row) -> Iterator[LabelledPassage]:
-    """The passage of a row, or nothing where it is boilerplate."""
-    is_boilerplate = row.fields.get("boilerplate", False)
-    if not isinstance(is_boilerplate, bool):
-        raise row.error(f"'boilerplate' is {_kind(is_boilerplate)}; it must be true or false")
-    labels = row.texts("labels")
-    if len(set(labels)) < len(labels):
-        raise row.error("'labels' names a label twice")
-    text = row.text("text")
-    if not is_boilerplate:
-        yield LabelledPassage(
-            id=identifier,
-            article=article,
-            text=text,
-            labels=tuple(sorted(labels)),
-            source=outer.text("source", default=""),
+    def _read_row(self, fields: Record, others: Record, identifier: str) -> None:
+        has_labels = fields.values.get("labels") is not None
+        wants_summary = self._has_summaries and (_has_summary(fields) or not self._has_passages)
+        if self._has_passages and not fields.is_uniform and not _ROW.intersection(fields.values):
+            fields.complain(
+                "is no passage (text, labels), no whole article (passages) and no article with its "
+                f"summary (summary, paragraphs); it has {list_names(others.values)}"
+            )
+            return
+        if self._has_passages and (has_labels or not wants_summary):
+            needed = ("text", "labels")
+            if _is_complete(fields, others, needed) and self._take("passage", identifier, fields):
+                passage = LabelledPassage(
+                    id=identifier,
+                    article=fields.name("article", identifier),
+                    text=fields.text("text"),
+                    labels=fields.labels(),
+                    source=fields.name("source", ""),
+                    kind=_kind(fields, "body"),
+                    columns=others.scalars(frozenset()),
+                )
+                if not fields.flag("boilerplate"):
+                    self.passages.append(passage)
+        if wants_summary:
+            name = _place_of_the_text(fields, has_labels)
+            needed = (name, "highlights" if "highlights" in fields.values else "summary")
+            if _is_complete(fields, others, needed):
+                paragraphs = _paragraphs(fields, name)
+                self._add_summary(fields, others, identifier, paragraphs, False)
+
+    def _add_summary(
+        self,
+        fields: Record,
+        others: Record,
+        identifier: str,
+        paragraphs: tuple[str, ...],
+        has_headline: bool,
+    ) -> None:
+        if not self._take("summary", identifier, fields):
+            return
+        columns = others.scalars(frozenset())
+        if source := fields.name("source", ""):
+            columns["source"] = source
+        self.summaries.append(
+            ReferenceSummary(
+                id=identifier,
+                paragraphs=paragraphs,
+                highlights=_highlights(fields),
+                columns=columns,
+                has_headline=has_headline,
+            )
         )
 
-
-def _rows(path: Path) -> Iterator[_Row]:
-    """The objects of a file, blank lines left out. Lines end at LF alone, as JSON Lines has it."""
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(_lines(path, stream), start=1):
-                if line.strip():
-                    yield _Row(path, number, _parse(path, number, line))
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    def _take(self, what: str, identifier: str, record: Record) -> bool:
+        """Whether an id was free; it is taken from now on. One that could not be read is free."""
+        if place := self._taken.get((what, identifier)):
+            record.complain(f"id {identifier[:80]!r} was already used in {place}")
+        elif identifier:
+            self._taken[what, identifier] = record.place
+        return not place
 
 
-def _lines(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
-    if path.suffix != ".zst":
-        yield from stream
-        return
-    pending = b""
-    for block in _decompressed(path, stream):
-        *lines, pending = (pending + block).split(b"\n")
-        yield from lines
-    yield pending
+def _passages(fields: Record, others: Record, article: str) -> list[LabelledPassage]:
+    """The passages of a whole article that are not boilerplate. The first is its headline, unless
+    it says otherwise or stands alone."""
+    source, outer = fields.name("source", ""), others.scalars(frozenset())
+    kept: list[tuple[int, Record, str, tuple[str, ...]]] = []
+    for index, row in enumerate(fields.rows("passages")):
+        is_boilerplate, labels, text = row.flag("boilerplate"), row.labels(), row.text("text")
+        if not is_boilerplate:
+            kept.append((index, row, text, labels))
+    return [
+        LabelledPassage(
+            id=f"{article}:{index}",
+            article=article,
+            text=text,
+            labels=labels,
+            source=source,
+            kind=_kind(row, "headline" if number == 0 and len(kept) > 1 else "body"),
+            position=index,
+            columns=outer | row.scalars(_OF_A_PASSAGE),
+        )
+        for number, (index, row, text, labels) in enumerate(kept)
+    ]
 
 
-def _decompressed(path: Path, stream: IO[bytes]) -> Iterator[bytes]:
-    """Blocks of a zstandard file. Several frames one after another are one file, as ``cat`` joins
-    them. The end of each frame is checked: ``zstandard.open`` takes a file cut short for whole."""
-    import zstandard
-
-    frame = None
-    try:
-        while block := stream.read(1 << 20):
-            while block:
-                frame = frame or zstandard.ZstdDecompressor().decompressobj()
-                yield frame.decompress(block)
-                block = frame.unused_data if frame.eof else b""
-                frame = None if frame.eof else frame
-    except zstandard.ZstdError:
-        raise DataError(f"{path}: is damaged, or is not a zstandard file") from None
-    if frame is not None:
-        raise DataError(f"{path}: ends in the middle of a zstandard frame; copy the file again")
+def _kind(record: Record, default: Kind) -> Kind:
+    found = record.name("kind", "")
+    if found and found not in _KINDS:
+        record.complain(
+            "'kind' is none of headline, body and caption; --columns kind= leaves the column alone"
+        )
+    return _KINDS.get(found, default)
 
 
-def _parse(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 at byte {error.start} of the line"
-    except json.JSONDecodeError as error:
-        # error.msg says what was expected; error.doc is the text, and is left out.
-        problem = f"is not JSON: {error.msg} at character {error.pos}"
-    except (ValueError, RecursionError) as error:
-        problem = f"is not JSON that can be read ({type(error).__name__})"
-    else:
-        if isinstance(fields, dict):
-            return fields
-        problem = f"is {_kind(fields)}; each line must be an object"
-    raise DataError(f"{path}, line {number}: {problem}")
+def _has_summary(fields: Record) -> bool:
+    """Whether a row has a summary, or should: one that is null stands beside labels only."""
+    given = [fields.values[name] for name in ("summary", "highlights") if name in fields.values]
+    is_null = all(value is None for value in given)
+    return bool(given) and not (is_null and fields.values.get("labels") is not None)
 
 
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+def _place_of_the_text(fields: Record, has_labels: bool) -> str:
+    """The field that holds an article's text; ``article`` is its name where ``text`` is there."""
+    given = [name for name in ("paragraphs", "text") if fields.values.get(name) is not None]
+    return given[0] if given else "text" if fields.is_uniform and has_labels else "article"
 
 
-def _kind(value: object) -> str:
-    if value is None:
-        return "missing or null"
-    kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
-    return kinds.get(type(value), "an object")
+def _is_complete(fields: Record, others: Record, needed: Sequence[str]) -> bool:
+    """Whether a table has the columns needed. Rows of JSON Lines are told of one by one."""
+    missing = [name for name in needed if fields.is_uniform and name not in fields.values]
+    for name in missing:
+        fields.complain_of_columns(no_column(name, name, [*fields.values, *others.values]))
+    return not missing
 
 
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path}: cannot be read ({error.strerror}); name a JSON Lines file")
+def _paragraphs(fields: Record, name: str) -> tuple[str, ...]:
+    if _is_plain(fields.values.get(name)):
+        return tuple(part for part in re.split(r"\n\s*\n", fields.text(name)) if part.strip())
+    return fields.items(name) if name == "paragraphs" else (fields.text(name),)
+
+
+def _highlights(fields: Record) -> tuple[str, ...]:
+    """The sentences of a reference summary: a list, or a string, a sentence a line."""
+    given = [name for name in ("highlights", "summary") if fields.values.get(name) is not None]
+    absent = [name for name in ("summary", "highlights") if name in fields.values]
+    name = [*given, *absent, "highlights"][0]
+    if not _is_plain(fields.values.get(name)):
+        return fields.items(name)
+    lines = [line.strip() for line in fields.text(name).split("\n") if line.strip()]
+    if name == "highlights":
+        return tuple(lines)
+    return tuple(line[start:end] for line in lines for start, end in split_sentences(line))
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and json_list(value) is None
+
+
+def _stems(sources: Sequence[Source]) -> dict[str, str]:
+    """What the rows of each source are called by; the whole path where two names are the same."""
+    found = {str(source): source_stem(source) for source in sources}
+    stems = list(found.values())
+    return {name: stem if stems.count(stem) == 1 else name for name, stem in found.items()}
+
+
+def _names(sources: Sequence[Source]) -> str:
+    return ", ".join(map(str, sources)) or "no file"

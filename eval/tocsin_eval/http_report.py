@@ -109,8 +109,7 @@ def run_bench(
     )
     bench.line("load", f"{load:.1f} before the run; other processes make every figure worse")
     run = describe_run(
-        module,
-        words,
+        ["python", "-m", module, *words],
         [data_source("passages", files, len(bench.texts))],
         options.seed,
         {manifest.name: manifest.revision},

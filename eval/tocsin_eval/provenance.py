@@ -13,8 +13,12 @@ from typing import Any
 from rich.console import Console
 
 from tocsin_eval.data import data_sha256
+from tocsin_eval.tables import Source, source_name
 
-PACKAGES = ("tocsin", "numpy", "openvino", "torch", "transformers", "scikit-learn", "rouge-score")
+PACKAGES = (
+    *("tocsin", "numpy", "openvino", "torch", "transformers", "scikit-learn", "rouge-score"),
+    *("sumy", "matplotlib"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,26 +66,25 @@ class Provenance:
             console.print(line, soft_wrap=True, markup=False)
 
 
-def data_source(role: str, paths: Sequence[Path], rows: int) -> DataSource:
+def data_source(role: str, sources: Sequence[Source], rows: int) -> DataSource:
     """Describe files by name and hash.
 
     Raises:
         DataError: a file cannot be read.
     """
-    names = tuple(path.name for path in paths)
-    return DataSource(role=role, names=names, sha256=data_sha256(paths), rows=rows)
+    names = tuple(map(source_name, sources))
+    return DataSource(role=role, names=names, sha256=data_sha256(sources), rows=rows)
 
 
 def describe_run(
-    module: str,
-    arguments: Sequence[str],
+    command: Sequence[str],
     data: Sequence[DataSource],
     seed: int,
     models: dict[str, str],
 ) -> Provenance:
-    """All that is known about this run on this machine."""
+    """All that is known about this run on this machine. ``command`` is what was typed."""
     return Provenance(
-        command=shlex.join(["python", "-m", module, *arguments]),
+        command=shlex.join(command),
         data=tuple(data),
         seed=seed,
         models=models,

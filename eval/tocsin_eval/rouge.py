@@ -13,6 +13,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from tocsin_models.selection import count_words
+
 # The tokens of rouge-score (rouge_score/tokenize.py): lower-cased runs of ASCII letters and digits.
 _TOKEN = re.compile(r"[a-z0-9]+")
 
@@ -42,7 +44,13 @@ def rouge(prediction: str, reference: str) -> RougeScores:
     A text without a letter or digit of ASCII scores 0, on either side.
     """
     scores = _scorer().score(target=reference, prediction=prediction)
-    return RougeScores(**{name: 100 * score.fmeasure for name, score in scores.items()})
+    return RougeScores(**{name: 100.0 * score.fmeasure for name, score in scores.items()})
+
+
+def join_lines(sentences: Iterable[str]) -> str:
+    """One sentence a line, as ``rouge`` reads them; a line break inside one would make two of it
+    for ROUGE-Lsum."""
+    return "\n".join(" ".join(sentence.split()) for sentence in sentences)
 
 
 def mean_rouge(pairs: Iterable[tuple[str, str]]) -> RougeScores:
@@ -104,14 +112,18 @@ class _Overlap:
 
 
 def greedy_oracle(
-    sentences: Sequence[str], reference: Sequence[str] | str, max_sentences: int
+    sentences: Sequence[str],
+    reference: Sequence[str] | str,
+    max_sentences: int,
+    max_words: int | None = None,
 ) -> list[int]:
     """Indices of the sentences that greedily maximise ROUGE-1 F1 + ROUGE-2 F1, in article order.
 
     One sentence is added at a time, the one that helps most (the earlier of two equals), until
     none helps or ``max_sentences`` are chosen (Nallapati et al. 2017, "SummaRuNNer"; Liu and Lapata
     2019, "Text Summarization with Pretrained Encoders"). ``reference`` is the summary, as sentences
-    or whole.
+    or whole. With ``max_words`` (runs between white space), a sentence that would break the limit
+    is passed over.
 
     Bigrams are counted within a sentence, on both sides: so a sentence's worth does not depend on
     which neighbour happens to be chosen too, as it would where the last word of one sentence and
@@ -127,7 +139,10 @@ def greedy_oracle(
     candidates = [index for index in range(len(sentences)) if unigrams.shared[index]]
     chosen: list[int] = []
     best_score = 0.0
+    room = max_words
     while candidates and len(chosen) < max_sentences:
+        if room is not None:
+            candidates = [index for index in candidates if count_words(sentences[index]) <= room]
         best_index = -1
         for index in candidates:
             score = unigrams.f1_with(index) + bigrams.f1_with(index)
@@ -139,4 +154,6 @@ def greedy_oracle(
         bigrams.select(best_index)
         candidates.remove(best_index)
         chosen.append(best_index)
+        if room is not None:
+            room -= count_words(sentences[best_index])
     return sorted(chosen)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Network, Runner, network_key, open_network
+from tocsin_models.backends import Network, Precision, Runner, network_key, open_network
 from tocsin_models.errors import ModelDamaged, ModelError
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_models.passages import split_windows
@@ -27,20 +27,24 @@ BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
 
 
 def load_classifier(
-    directory: Path | None = None, *, device: str = "auto", threads: int | None = None
+    directory: Path | None = None,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: Precision = "auto",
 ) -> "EncoderClassifier":
     """The classifier of a model directory; the embedded one when none is named.
 
     Raises:
         ModelNotFound, ModelDamaged: the directory cannot be used.
-        ConfigError: the device or the number of threads cannot be had.
+        ConfigError: the device, the number of threads or the precision cannot be had.
     """
     where = directory or EMBEDDED["classifier"]
     manifest = read_manifest(where)
     if manifest.task != "classifier":
         raise ModelError(f"{where}: holds a {manifest.task}, not a classifier")
     is_single_label = _problem_type(where) == "single_label_classification"
-    runner = open_network(classifier_network(where, manifest), device, threads)
+    runner = open_network(classifier_network(where, manifest), device, threads, precision)
     return EncoderClassifier(manifest, TextTokenizer(where), runner, is_single_label)
 
 
@@ -86,7 +90,7 @@ class EncoderClassifier:
         self._is_single_label = is_single_label
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """Probability of each label for each text; over the windows of a long text the maximum."""
+        """Probability of each label for each text; of a long one as ``gather`` puts it together."""
         windows = self.cut(texts)
         by_length: defaultdict[int, list[int]] = defaultdict(list)
         for index, window in enumerate(windows):
@@ -116,12 +120,21 @@ class EncoderClassifier:
     def gather(
         self, windows: Sequence[TextWindow], probabilities: npt.NDArray[np.float32]
     ) -> Scores:
-        """Scores of texts whose windows have ``probabilities``, shape (windows, labels)."""
+        """Scores of texts whose windows have ``probabilities``, shape (windows, labels): over the
+        windows of a text the maximum, of single labels the mean, which sums to 1 again."""
         owners = np.array([window.owner for window in windows], np.intp)
         counts = np.bincount(owners)
         found = np.zeros((len(counts), len(self.labels)), np.float32)
-        np.maximum.at(found, owners, probabilities)
-        return Scores(labels=self.labels, probabilities=found, windows=tuple(counts.tolist()))
+        if self._is_single_label:
+            np.add.at(found, owners, probabilities / counts[owners, None].astype(np.float32))
+        else:
+            np.maximum.at(found, owners, probabilities)
+        return Scores(
+            labels=self.labels,
+            probabilities=found,
+            windows=tuple(counts.tolist()),
+            is_single_label=self._is_single_label,
+        )
 
     def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
         room = self.max_tokens - self._tokenizer.special_tokens

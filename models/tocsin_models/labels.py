@@ -15,7 +15,7 @@ def assign_labels(
     scores: Scores, row: int, thresholds: Mapping[str, float]
 ) -> tuple[tuple[str, ...], dict[str, float]]:
     """Labels at or above their threshold, and the score of each label that has a threshold, rounded
-    to six digits.
+    to six digits. Where texts have a single label, only the best one is given, the first of equals.
 
     The rounded score decides, so that whoever reads the record can check the decision.
     """
@@ -25,4 +25,7 @@ def assign_labels(
         for label, value in zip(scores.labels, values, strict=True)
         if label in thresholds
     }
-    return tuple(label for label in by_label if by_label[label] >= thresholds[label]), by_label
+    candidates = list(by_label)
+    if scores.is_single_label and candidates:
+        candidates = [max(candidates, key=by_label.__getitem__)]
+    return tuple(label for label in candidates if by_label[label] >= thresholds[label]), by_label

@@ -17,11 +17,13 @@ from tocsin_models.records import ModelInfo, Paragraph, Summary
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Probabilities of shape (texts, labels), float32, columns in the order of ``labels``, and
-    for each text the number of windows it was read in. Rows need not sum to 1."""
+    for each text the number of windows it was read in. Rows need not sum to 1, unless
+    ``is_single_label``: then each text has exactly one label, the best."""
 
     labels: tuple[str, ...]
     probabilities: npt.NDArray[np.float32]
     windows: tuple[int, ...]
+    is_single_label: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Network, Runner, network_key, open_network
+from tocsin_models.backends import Network, Precision, Runner, network_key, open_network
 from tocsin_models.errors import ModelDamaged, ModelError
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_models.protocols import Limits
@@ -21,20 +21,24 @@ from tocsin_models.windows import Window, cut_windows, groups_of, to_arrays
 
 
 def load_summariser(
-    directory: Path | None = None, *, device: str = "auto", threads: int | None = None
+    directory: Path | None = None,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: Precision = "auto",
 ) -> "ExtractiveSummariser":
     """The summariser of a model directory; the embedded one when none is named.
 
     Raises:
         ModelNotFound, ModelDamaged: the directory cannot be used.
-        ConfigError: the device or the number of threads cannot be had.
+        ConfigError: the device, the number of threads or the precision cannot be had.
     """
     where = directory or EMBEDDED["summariser"]
     manifest = read_manifest(where)
     if manifest.task != "summariser":
         raise ModelError(f"{where}: holds a {manifest.task}, not a summariser")
     tokenizer = TextTokenizer(where)
-    runner = open_network(summariser_network(where, manifest), device, threads)
+    runner = open_network(summariser_network(where, manifest), device, threads, precision)
     max_windows = _read_config(where)["max_windows"]
     return ExtractiveSummariser(manifest, tokenizer, runner, max_windows)
 

@@ -2,8 +2,10 @@
 
 import io
 import logging
+import os
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +15,7 @@ import typer
 from tocsin_models.errors import TocsinError
 from tocsin_serving.options import (
     Base,
+    Columns,
     Config,
     Dev,
     Device,
@@ -31,15 +34,22 @@ from tocsin_serving.options import (
 if TYPE_CHECKING:
     from tocsin_models.protocols import Classifier, Summariser
 
+EXIT_GATE = 1
 EXIT_REFUSED = 2
 EXIT_REJECTS = 3
 
-# What the extra "training" adds and its code imports.
+# What the extras add and their code imports.
+_EVAL_MODULES = ("datasets", "rouge_score", "sklearn", "sumy", "yaml")
 _TRAINING_MODULES = ("accelerate", "rouge_score", "sklearn", "yaml", "zstandard")
 
 EXIT_CODES = (
     "Exit codes: 0 all is answered; 2 an input, a model or an option cannot be used (one line on "
     "standard error says why); 3 score wrote some rows to rejects.jsonl; 130 interrupted."
+)
+EVALUATE_CODES = (
+    "Exit codes: 0 the report is written; 1 it is, and the candidate does not pass the gate; "
+    "2 data, a subject or an option cannot be used (standard error says why); 130 interrupted: "
+    "run it again and it goes on. A service that asks for a key gets the one in TOCSIN_KEY."
 )
 LABELS = (
     "Labels of the embedded model: claim, an assertion that the outlet does not vouch for; threat, "
@@ -343,17 +353,21 @@ def train_classifier_command(
     base: Base,
     out: Out,
     config: Config = None,
+    columns: Columns = None,
     overrides: Overrides = None,
 ) -> None:
     """Fine-tune an encoder to label passages.
 
     Example: tocsin train classifier --train corpus/*.jsonl --dev dev.jsonl
     --base sentence-transformers/all-MiniLM-L6-v2 --out my-model epochs=3
+
+    Example: tocsin train classifier --train desk.csv --dev desk-june.csv
+    --columns text=Headline,labels=Category --base my-encoder --out desk-model
     """
-    _check_training()
+    _check_extra("training", _TRAINING_MODULES)
     from tocsin_training.train import train_classifier
 
-    train_classifier(train, dev, base, out, config, overrides or [])
+    train_classifier(train, dev, base, out, config, overrides or [], columns or [])
 
 
 @train_app.command("summariser", cls=ManyFiles, epilog=EXIT_CODES)
@@ -363,6 +377,7 @@ def train_summariser_command(
     base: Base,
     out: Out,
     config: Config = None,
+    columns: Columns = None,
     overrides: Overrides = None,
 ) -> None:
     """Train the extractive summariser on articles with reference summaries.
@@ -370,10 +385,134 @@ def train_summariser_command(
     Example: tocsin train summariser --train news.jsonl --dev dev.jsonl
     --base sentence-transformers/all-MiniLM-L6-v2 --out my-summariser
     """
-    _check_training()
+    _check_extra("training", _TRAINING_MODULES)
     from tocsin_training.train import train_summariser
 
-    train_summariser(train, dev, base, out, config, overrides or [])
+    train_summariser(train, dev, base, out, config, overrides or [], columns or [])
+
+
+@app.command(rich_help_panel="Make models", cls=ManyFiles, epilog=EVALUATE_CODES)
+def evaluate(
+    subjects: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUBJECT...",
+            help="What is measured, the candidate first: default, a model directory, a Hub id, "
+            "tfidf:FILE, keywords, lead-3, textrank, lexrank, oracle, a file of predictions, or "
+            "the URL of a running service. NAME=SUBJECT names one.",
+        ),
+    ],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE...",
+            help="Labelled passages, or articles with reference summaries: JSONL, CSV, TSV, "
+            "Parquet, .gz, .zst, or a datasets id.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")],
+    gate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="Rules the candidate has to keep; exit code 1."),
+    ] = None,
+    columns: Columns = None,
+    slice_by: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Also tell parts by this column.")
+    ] = None,
+    suites: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Behaviour suites, instead of the ones of Tocsin."),
+    ] = None,
+    no_suites: Annotated[bool, typer.Option("--no-suites", help="Leave behaviour out.")] = False,
+    no_cost: Annotated[bool, typer.Option("--no-cost", help="Leave speed and memory out.")] = False,
+    bertscore: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Also BERTScore, with this encoder.")
+    ] = None,
+    nli: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Also NLI support, with this model.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of resampling and of fitted baselines.")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Bootstrap resamples; 10,000 steady the third digit.")
+    ] = 10_000,
+    max_sentences: MaxSentences = None,
+    max_words: MaxWords = None,
+    device: Device = "auto",
+    dtype: Annotated[
+        Literal["auto", "f32", "bf16", "int8"],
+        typer.Option(help="Precision of the models; auto is what they are meant to run in."),
+    ] = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=16, metavar="TOKENS", help="Tokens a batch holds, instead of the usual."),
+    ] = None,
+    threads: Threads = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print no progress and no verdict.")
+    ] = False,
+) -> None:
+    """Measure models side by side: is the first better, for whom, and how sure are we?
+
+    Writes report.html, report.md and report.json into --out. Answers are kept there too: run again,
+    it takes seconds; killed, it goes on.
+
+    Example: tocsin evaluate default keywords --data eval/golden/golden.jsonl --out report
+
+    Example: tocsin evaluate my-model default --data dev.csv --columns text=Headline,labels=Topic
+    --out report --gate gate.yaml
+    """
+    _check_extra("eval", _EVAL_MODULES)
+    from contextlib import ExitStack, closing
+
+    from rich.console import Console
+
+    from tocsin_eval.columns import parse_columns
+    from tocsin_eval.command import Request, gate_of, run_evaluation
+    from tocsin_eval.evaluate import Settings
+    from tocsin_eval.subjects import SubjectOptions
+    from tocsin_eval.suites import SUITES
+    from tocsin_eval.summaries import SummaryScorers
+    from tocsin_models.analyse import Options
+    from tocsin_serving.endpoint import Endpoint
+
+    names = parse_columns(columns or [])
+    request = Request(
+        words=tuple(subjects),
+        data=tuple(data),
+        out=out,
+        command=("tocsin", *sys.argv[1:]),
+        columns=names,
+        gate=gate,
+        limit=limit,
+        subject_options=SubjectOptions(
+            device=device,
+            threads=threads,
+            precision=dtype,
+            batch_tokens=batch_size,
+            options=Options(max_sentences=max_sentences, max_words=max_words),
+            columns=names,
+            seed=seed,
+        ),
+        settings=Settings(
+            seed=seed,
+            resamples=resamples,
+            slice_by=tuple(slice_by or ()),
+            suites=None if no_suites else suites or SUITES,
+            cost=not no_cost,
+            scorers=SummaryScorers(bertscore=bertscore, nli=nli),
+        ),
+        is_quiet=quiet,
+    )
+    with ExitStack() as endpoints:
+
+        def connect(url: str) -> Endpoint:
+            key = os.environ.get("TOCSIN_KEY") or None
+            return endpoints.enter_context(closing(Endpoint(url, key, max_sentences, max_words)))
+
+        record = run_evaluation(request, connect, Console())
+    if not gate_of(record):
+        raise typer.Exit(EXIT_GATE)
 
 
 @app.command(rich_help_panel="Make models", epilog=EXIT_CODES)
@@ -469,13 +608,12 @@ def _print_json(record: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _check_training() -> None:
-    """Name every missing package at once, before torch is imported."""
-    missing = [name for name in _TRAINING_MODULES if find_spec(name) is None]
+def _check_extra(extra: str, modules: Sequence[str]) -> None:
+    """Name every missing package of an extra at once, before anything heavy is imported."""
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise TocsinError(
-            f"training needs {', '.join(missing)}, not installed here: "
-            "pip install 'tocsin[training]'"
+            f"this needs {', '.join(missing)}, not installed here: pip install 'tocsin[{extra}]'"
         )
 
 

@@ -70,7 +70,8 @@ Threads: TypeAlias = Annotated[
 class ManyFiles(TyperCommand):
     """Lets ``--train a b c`` take several files, as a shell's ``*.jsonl`` expands to."""
 
-    # A setting looks like learning_rate=1e-4; anything else after --train or --dev is a file.
+    _MANY = ("--train", "--dev", "--data")
+    # A setting looks like learning_rate=1e-4; anything else after them is a file.
     _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*=")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -81,7 +82,7 @@ class ManyFiles(TyperCommand):
         for word in args:
             if word.startswith("-"):
                 name, equals, _ = word.partition("=")
-                option, has_value = name if name in ("--train", "--dev") else "", bool(equals)
+                option, has_value = name if name in self._MANY else "", bool(equals)
             elif option and self._SETTING.match(word):
                 option = ""
             elif option and has_value:
@@ -91,11 +92,23 @@ class ManyFiles(TyperCommand):
             yield word
 
 
+_TABLES = "JSONL, CSV, TSV, Parquet, or a data set (org/name#split)"
 Train: TypeAlias = Annotated[
-    list[Path], typer.Option(metavar="FILE...", help="Files to train on, one or more.")
+    list[str],
+    typer.Option(metavar="FILE...", help=f"Tables to train on, one or more: {_TABLES}."),
 ]
 Dev: TypeAlias = Annotated[
-    list[Path], typer.Option(metavar="FILE...", help="Files that only tell how good it is.")
+    list[str], typer.Option(metavar="FILE...", help="Tables that only tell how good it is.")
+]
+Columns: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="FIELD=COLUMN,...",
+        help="Which column is which field: text=Headline,labels=Category; labels=a+b joins columns "
+        "of 0 and 1. Fields: id, article, text, labels, source, kind, summary, highlights, "
+        "paragraphs.",
+    ),
 ]
 Base: TypeAlias = Annotated[
     str, typer.Option(metavar="NAME|DIR", help="Encoder to start from: a Hub id or a directory.")

@@ -1,8 +1,9 @@
 """Calibration and thresholds, both chosen on out-of-fold logits.
 
 Platt (1999), "Probabilistic outputs for support vector machines": per label, probability =
-sigmoid(scale * logit + offset). Scale and offset are folded into the last linear layer, so that
-plain ``transformers`` gives the calibrated probabilities too.
+sigmoid(scale * logit + offset). Of single labels: Guo et al. (2017), "On calibration of modern
+neural networks": probabilities = softmax(logits / temperature). Scale and offset are folded into
+the last linear layer, so that plain ``transformers`` gives the calibrated probabilities too.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ Bools = npt.NDArray[np.bool_]
 
 # Below this many positives a fitted line says more about the sample than about the label.
 MIN_POSITIVES = 5
+
+# Between these 1 / temperature is looked for. Past the first, all labels are as good as equal.
+SCALES = (0.01, 100.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,37 @@ def fit_calibration(logits: Floats, targets: Bools) -> Calibration:
         probabilities = 1 / (1 + np.exp(-(scale[column] * logits[:, column] + offset[column])))
         thresholds[column] = best_threshold(probabilities, truth)
     return Calibration(scale=scale, offset=offset, thresholds=thresholds)
+
+
+def fit_temperature(logits: Floats, targets: Bools) -> Calibration:
+    """One scale for all labels, 1 / temperature, which makes the targets likeliest; no offsets.
+
+    Thresholds are 0: the best label is given whatever its score. Every label gets a part of a
+    row's target by Laplace's rule (one more row of each label), without which the temperature of
+    a model that is right in every row would be 0.
+
+    Args:
+        logits: shape (texts, labels), from models that did not see the text.
+        targets: shape (texts, labels), exactly one true a row.
+    """
+    rows, labels = logits.shape
+    wanted = (targets * rows + 1) / (rows + labels)
+
+    def slope(scale: float) -> float:
+        """Of the mean cross-entropy, which is convex in the scale."""
+        powers = np.exp(scale * (logits - logits.max(axis=1, keepdims=True)))
+        given = powers / powers.sum(axis=1, keepdims=True)
+        return float(((given - wanted) * logits).sum(axis=1).mean())
+
+    low, high = SCALES
+    for _ in range(60):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return Calibration(
+        scale=np.full(labels, np.sqrt(low * high)),
+        offset=np.zeros(labels),
+        thresholds=np.zeros(labels),
+    )
 
 
 def best_threshold(probabilities: Floats, truth: Bools) -> float:

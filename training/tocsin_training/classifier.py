@@ -5,8 +5,9 @@ calibration and thresholds on them, fine-tune on everything, fold the calibratio
 """
 
 import dataclasses
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +17,67 @@ import torch
 from sklearn.model_selection import GroupKFold
 
 from tocsin_eval.data import LabelledPassage, read_passages
+from tocsin_eval.tables import Source
 from tocsin_models import hub
-from tocsin_models.errors import ConfigError, DataError
 from tocsin_models.manifest import Manifest
-from tocsin_training.calibration import Calibration, fit_calibration, fold_calibration
+from tocsin_training.calibration import (
+    Calibration,
+    fit_calibration,
+    fit_temperature,
+    fold_calibration,
+)
 from tocsin_training.config import ClassifierConfig
 from tocsin_training.fit import Example, fit
 from tocsin_training.output import describe_data, say, write_directory
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
+from tocsin_training.targets import Matrix, Target, choose_loss, choose_target
 
 
 def train_classifier(
-    train: Sequence[Path], dev: Sequence[Path], base: str, out: Path, config: ClassifierConfig
+    train: Sequence[Source],
+    dev: Sequence[Source],
+    base: str,
+    out: Path,
+    config: ClassifierConfig,
+    columns: Mapping[str, str] | None = None,
 ) -> None:
     """Fine-tune ``base`` on ``train`` and write a model directory to ``out``.
 
-    ``dev`` is read once, after everything is decided, and only tells.
+    ``columns`` says which column of the tables is which field. ``dev`` is read once, after
+    everything is decided, and only tells.
 
     Raises:
-        DataError: a file is not in the format of labelled passages, or an article stands in both.
+        DataError: a source is no table of labelled passages, or what is in them does not do; see
+            ``targets.choose_target``.
         ConfigError: a definition is of a label that no row has.
         ModelNotFound: ``base`` cannot be loaded.
     """
-    passages, dev_passages = read_passages(train), read_passages(dev)
-    _refuse_overlap(passages, dev_passages)
-    labels = tuple(sorted({label for passage in passages for label in passage.labels}))
-    if unknown := sorted(set(config.definitions) - set(labels)):
-        raise ConfigError(
-            "definitions", [f"{label}: no training row has this label" for label in unknown]
-        )
-    say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; labels {labels}")
+    columns = columns or {}
+    passages = read_passages(train, columns, beside=dev)
+    dev_passages = read_passages(dev, columns, beside=train)
+    target = choose_target(passages, dev_passages, config, columns)
+    labels = target.labels
+    kind = "one label each" if target.is_single_label else "any number of labels each"
+    say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; {kind}: {labels}")
 
     tokenizer = hub.load_tokenizer(base)
-    examples = _encode(passages, labels, tokenizer, config.max_tokens)
-    truth = _matrix(passages, labels)
-    calibration = _calibrate(passages, examples, truth, base, labels, tokenizer, config)
+    examples = _encode(passages, target, tokenizer, config.max_tokens)
+    truth = target.matrix(passages)
+    calibration = _calibrate(passages, examples, truth, base, target, tokenizer, config)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
     say(f"thresholds {thresholds}; training on everything")
 
-    model = _fine_tune(examples, base, labels, tokenizer, config)
+    model = _fine_tune(examples, truth, base, target, tokenizer, config)
     fold_calibration(model, calibration)
-    logits = _logits(model, _encode(dev_passages, labels, tokenizer, config.max_tokens), tokenizer)
+    logits = _logits(model, _encode(dev_passages, target, tokenizer, config.max_tokens), tokenizer)
     metrics = classifier_metrics(
-        dev_passages, labels, 1 / (1 + np.exp(-logits)), thresholds, config.seed
+        dev_passages,
+        labels,
+        target.probabilities(logits),
+        thresholds,
+        config.seed,
+        target.is_single_label,
     )
     say(f"dev: {json.dumps(metrics)}")
     manifest = Manifest(
@@ -81,7 +99,12 @@ def train_classifier(
         definitions=config.definitions,
         data=describe_data(train, dev),
         metrics=metrics,
-        training={"config": dataclasses.asdict(config), "folds_by": "article"},
+        training={
+            "config": dataclasses.asdict(config),
+            "folds_by": "article",
+            "problem": "single_label" if target.is_single_label else "multi_label",
+            "columns": dict(columns),
+        },
     )
     write_directory(out, model, tokenizer, manifest)
     if config.int8:
@@ -89,27 +112,14 @@ def train_classifier(
         quantise_classifier(out, [passage.text for passage in passages], config.seed)
 
 
-def _refuse_overlap(train: Sequence[LabelledPassage], dev: Sequence[LabelledPassage]) -> None:
-    shared = {passage.article for passage in train} & {passage.article for passage in dev}
-    if shared:
-        raise DataError(
-            f"{len(shared)} articles stand in both --train and --dev, {sorted(shared)[0]!r} among "
-            "them; split by article, or the figures flatter"
-        )
-
-
-def _matrix(passages: Sequence[LabelledPassage], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    return np.array([[label in passage.labels for label in labels] for passage in passages])
-
-
 def _encode(
-    passages: Sequence[LabelledPassage], labels: Sequence[str], tokenizer: Any, max_tokens: int
+    passages: Sequence[LabelledPassage], target: Target, tokenizer: Any, max_tokens: int
 ) -> list[Example]:
-    """Token ids and 0/1 targets; a passage longer than a window is trained on by its first one."""
+    """Token ids and targets; a passage longer than a window is trained on by its first one."""
     texts = [passage.text for passage in passages]
     ids = tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"] if texts else []
     return [
-        {"input_ids": row, "labels": [float(label in passage.labels) for label in labels]}
+        {"input_ids": row, "labels": target.of(passage)}
         for row, passage in zip(ids, passages, strict=True)
     ]
 
@@ -125,15 +135,18 @@ def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]
 
 def _fine_tune(
     examples: Sequence[Example],
+    truth: Matrix,
     base: str,
-    labels: tuple[str, ...],
+    target: Target,
     tokenizer: Any,
     config: ClassifierConfig,
 ) -> torch.nn.Module:
     # New layers are drawn at loading, so the seed must be set before it too.
     torch.manual_seed(config.seed)
-    model = hub.load_sequence_classifier(base, labels, "multi_label_classification")
-    return fit(model, model.base_model, examples, lambda rows: _collate(rows, tokenizer), config)
+    model = hub.load_sequence_classifier(base, target.labels, target.problem_type)
+    loss = choose_loss(truth, target, config.balance)
+    collate = functools.partial(_collate, tokenizer=tokenizer)
+    return fit(model, model.base_model, examples, collate, config, loss)
 
 
 def _logits(
@@ -154,34 +167,26 @@ def _logits(
 def _calibrate(
     passages: Sequence[LabelledPassage],
     examples: Sequence[Example],
-    truth: npt.NDArray[np.bool_],
+    truth: Matrix,
     base: str,
-    labels: tuple[str, ...],
+    target: Target,
     tokenizer: Any,
     config: ClassifierConfig,
 ) -> Calibration:
     """Out-of-fold logits of ``config.folds`` models, then calibration on the wanted sources."""
     articles = [passage.article for passage in passages]
-    if len(set(articles)) < config.folds:
-        raise DataError(
-            f"{len(set(articles))} articles cannot be split into {config.folds} folds; give more "
-            "articles or set folds=2"
-        )
     wanted = np.array(
         [
             not config.calibration_sources or passage.source in config.calibration_sources
             for passage in passages
         ]
     )
-    if not wanted.any():
-        raise DataError(
-            f"no training passage has a source among {config.calibration_sources}; "
-            "calibration_sources=[] takes them all"
-        )
     logits = np.zeros(truth.shape)
     splitter = GroupKFold(config.folds, shuffle=True, random_state=config.seed)
     for fold, (inside, outside) in enumerate(splitter.split(examples, groups=articles), start=1):
         say(f"fold {fold} of {config.folds}: {len(inside)} passages")
-        model = _fine_tune([examples[i] for i in inside], base, labels, tokenizer, config)
+        some = [examples[i] for i in inside]
+        model = _fine_tune(some, truth[inside], base, target, tokenizer, config)
         logits[outside] = _logits(model, [examples[i] for i in outside], tokenizer)
-    return fit_calibration(logits[wanted], truth[wanted])
+    fitted = fit_temperature if target.is_single_label else fit_calibration
+    return fitted(logits[wanted], truth[wanted])

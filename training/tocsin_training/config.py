@@ -16,10 +16,16 @@ from tocsin_models.errors import ConfigError
 
 
 def setting(
-    default: Any, help: str, *, above: float | None = None, below: float | None = None
+    default: Any,
+    help: str,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
-    """A field with its help text; values must lie strictly between ``above`` and ``below``."""
-    metadata = {"help": help, "above": above, "below": below}
+    """A field with its help text; values must lie strictly between ``above`` and ``below``, or be
+    one of the ``choices``."""
+    metadata = {"help": help, "above": above, "below": below, "choices": choices}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -61,6 +67,16 @@ class ClassifierConfig(RunConfig):
 
     folds: int = setting(
         3, "article-grouped folds for calibration and thresholds", above=1, below=101
+    )
+    problem: str = setting(
+        "auto",
+        "any number of labels a passage (sigmoid) or exactly one (softmax); auto looks at the data",
+        choices=("auto", "multi_label", "single_label"),
+    )
+    balance: str = setting(
+        "none",
+        "weight of rare labels in the loss: sqrt and inverse of how often each occurs",
+        choices=("none", "sqrt", "inverse"),
     )
     int8: bool = setting(True, "also store the network in int8, for CPUs that have it")
     calibration_sources: list[str] = setting(
@@ -124,7 +140,7 @@ def load_config(schema: type[Config], path: Path | None, overrides: Sequence[str
             continue
         try:
             checked[key] = _convert(value, hints[key])
-            _check_range(checked[key], fields[key].metadata)
+            _check_value(checked[key], fields[key].metadata)
         except ValueError as error:
             problems.append(f"{key}: {error}")
     if problems:
@@ -169,8 +185,10 @@ def _convert(value: Any, wanted: Any) -> Any:
     return value
 
 
-def _check_range(value: Any, metadata: typing.Mapping[str, Any]) -> None:
-    above, below = metadata["above"], metadata["below"]
+def _check_value(value: Any, metadata: typing.Mapping[str, Any]) -> None:
+    above, below, choices = metadata["above"], metadata["below"], metadata["choices"]
+    if choices and value not in choices:
+        raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
     # Written so that nan fails both.
     if above is not None and not value > above:
         raise ValueError(f"{value} is not above {above}")

@@ -23,11 +23,13 @@ def fit(
     examples: Sequence[Example],
     collate: Collator,
     config: RunConfig,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.nn.Module:
     """Train ``model`` in place on ``examples`` (each with ``input_ids``) and return it on the CPU.
 
-    ``encoder`` is the part of it that comes pretrained; the rest learns at the rate of the head.
-    Examples of like length share a batch. Progress is a bar on standard error.
+    ``loss`` of logits and labels takes the place of the model's own. ``encoder`` is the part that
+    comes pretrained; the rest learns at the rate of the head. Examples of like length share a
+    batch. Progress is a bar on standard error.
     """
     set_seed(config.seed)
     set_dropout(model, config.dropout)
@@ -50,6 +52,8 @@ def fit(
             logging_steps=50,
             remove_unused_columns=False,
             label_names=["labels"],
+            # A loss of ours is a mean already; Trainer would multiply it by the number of GPUs.
+            average_tokens_across_devices=False,
             dataloader_pin_memory=torch.cuda.is_available(),
         )
         trainer = Trainer(
@@ -57,12 +61,20 @@ def fit(
             args=arguments,
             train_dataset=list(examples),
             data_collator=collate,
+            compute_loss_func=None if loss is None else _with_outputs(loss),
             optimizers=(torch.optim.AdamW(parameter_groups(model, encoder, config)), None),
         )
         # Both models return the mean over their own rows; Trainer would pass them a count else.
         trainer.model_accepts_loss_kwargs = False
         trainer.train()
     return model.to("cpu").float().eval()
+
+
+def _with_outputs(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Any:
+    def of_outputs(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> Any:
+        return loss(outputs.logits, labels)
+
+    return of_outputs
 
 
 def parameter_groups(

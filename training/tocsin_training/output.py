@@ -10,8 +10,9 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from tocsin_eval.tables import Source, source_name, source_sha256
 from tocsin_models.errors import ConfigError
-from tocsin_models.manifest import Manifest, file_sha256, hash_files, write_manifest
+from tocsin_models.manifest import Manifest, hash_files, write_manifest
 
 
 def say(line: str) -> None:
@@ -19,12 +20,12 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def describe_data(train: Sequence[Path], dev: Sequence[Path]) -> tuple[dict[str, str], ...]:
-    """The files of a run as the manifest keeps them: split, name, SHA-256."""
+def describe_data(train: Sequence[Source], dev: Sequence[Source]) -> tuple[dict[str, str], ...]:
+    """The files and data sets of a run as the manifest keeps them: split, name, SHA-256."""
     return tuple(
-        {"split": split, "name": path.name, "sha256": file_sha256(path)}
-        for split, paths in (("train", train), ("dev", dev))
-        for path in paths
+        {"split": split, "name": source_name(source), "sha256": source_sha256(source)}
+        for split, sources in (("train", train), ("dev", dev))
+        for source in sources
     )
 
 

@@ -15,8 +15,8 @@ from tocsin_eval.bootstrap import (
     micro_f1,
     resample_sums,
 )
+from tocsin_eval.classification import best_label, decide, label_matrix
 from tocsin_eval.data import LabelledPassage, ReferenceSummary
-from tocsin_eval.metrics import decide, label_matrix
 from tocsin_eval.rouge import rouge
 from tocsin_models.protocols import Limits, Summariser
 from tocsin_models.records import Paragraph
@@ -30,15 +30,22 @@ def classifier_metrics(
     probabilities: npt.NDArray[np.float64],
     thresholds: dict[str, float],
     seed: int,
+    is_single_label: bool = False,
 ) -> Metrics:
-    """Macro, micro and per-label F1 at the thresholds, each with its interval by article."""
+    """Macro, micro and per-label F1 at the thresholds, each with its interval by article; of single
+    labels the best one is given, and micro F1 is called what it is then: accuracy."""
     truth = label_matrix([passage.labels for passage in passages], labels)
-    decided = decide(probabilities.astype(np.float32), labels, thresholds)
+    if is_single_label:
+        decided = best_label(probabilities)
+    else:
+        decided = decide(probabilities.astype(np.float32), labels, thresholds)
     counts = article_counts(truth, decided, [passage.article for passage in passages])
     total, draws = counts.sum(axis=0), resample_sums(counts, seed=seed)
     found = {
         "macro_f1": interval(float(macro_f1(total)), macro_f1(draws)),
-        "micro_f1": interval(float(micro_f1(total)), micro_f1(draws)),
+        "accuracy" if is_single_label else "micro_f1": interval(
+            float(micro_f1(total)), micro_f1(draws)
+        ),
     }
     for column, label in enumerate(labels):
         found[f"f1_{label}"] = interval(label_f1(total)[column], label_f1(draws)[:, column])

@@ -5,7 +5,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 
 from tocsin_eval.data import ReferenceSummary, read_summaries
 from tocsin_eval.rouge import greedy_oracle
+from tocsin_eval.tables import Source
 from tocsin_models import hub
 from tocsin_models.extractive import DocumentShape, SentenceScorer
 from tocsin_models.manifest import Manifest, read_manifest, write_manifest
@@ -30,7 +31,12 @@ from tocsin_training.report import summariser_metrics
 
 
 def train_summariser(
-    train: Sequence[Path], dev: Sequence[Path], base: str, out: Path, config: SummariserConfig
+    train: Sequence[Source],
+    dev: Sequence[Source],
+    base: str,
+    out: Path,
+    config: SummariserConfig,
+    columns: Mapping[str, str] | None = None,
 ) -> None:
     """Train ``base`` to choose sentences and write a model directory to ``out``.
 
@@ -40,7 +46,7 @@ def train_summariser(
         DataError: a file is not in the format of articles with highlights.
         ModelNotFound: ``base`` cannot be loaded.
     """
-    files = [read_summaries(path) for path in train]
+    files = [read_summaries(source, columns=columns) for source in train]
     articles = [*files[0][config.first_row :], *chain.from_iterable(files[1:])]
     random.Random(config.seed).shuffle(articles)
     articles = articles[: config.train_rows or None]
@@ -69,8 +75,10 @@ def train_summariser(
         training={"config": dataclasses.asdict(config), "articles": len(examples)},
     )
     write_directory(out, scorer, hf_tokenizer, manifest)
-    told = [article for path in dev for article in read_summaries(path)][: config.dev_rows]
-    metrics = summariser_metrics(load_summariser(out), told, Limits(max_sentences=3), config.seed)
+    told = [article for source in dev for article in read_summaries(source, columns=columns)]
+    metrics = summariser_metrics(
+        load_summariser(out), told[: config.dev_rows], Limits(max_sentences=3), config.seed
+    )
     say(f"dev: {json.dumps(metrics)}")
     manifest = read_manifest(out)
     write_manifest(out, dataclasses.replace(manifest, metrics=metrics))

@@ -6,45 +6,53 @@ The recipes are imported late: torch takes seconds, and a mistyped setting is to
 from collections.abc import Sequence
 from pathlib import Path
 
+from tocsin_eval.columns import parse_columns
+from tocsin_eval.tables import Source
 from tocsin_training.config import ClassifierConfig, SummariserConfig, load_config
 from tocsin_training.output import check_out
 
 
 def train_classifier(
-    train: Sequence[Path],
-    dev: Sequence[Path],
+    train: Sequence[Source],
+    dev: Sequence[Source],
     base: str,
     out: Path,
     config: Path | None,
     overrides: Sequence[str],
+    columns: Sequence[str] = (),
 ) -> None:
     """Fine-tune an encoder on labelled passages; see ``classifier.train_classifier``.
 
     Raises:
-        ConfigError: a setting is wrong (all of them are named), or ``out`` is not free.
+        ConfigError: a setting or ``columns`` is wrong (all that is is named), or ``out`` is not
+            free.
     """
     settings = load_config(ClassifierConfig, config, overrides)
+    named = parse_columns(columns)
     check_out(out)
     from tocsin_training import classifier
 
-    classifier.train_classifier(train, dev, base, out, settings)
+    classifier.train_classifier(train, dev, base, out, settings, named)
 
 
 def train_summariser(
-    train: Sequence[Path],
-    dev: Sequence[Path],
+    train: Sequence[Source],
+    dev: Sequence[Source],
     base: str,
     out: Path,
     config: Path | None,
     overrides: Sequence[str],
+    columns: Sequence[str] = (),
 ) -> None:
     """Train an encoder to choose sentences; see ``summariser.train_summariser``.
 
     Raises:
-        ConfigError: a setting is wrong (all of them are named), or ``out`` is not free.
+        ConfigError: a setting or ``columns`` is wrong (all that is is named), or ``out`` is not
+            free.
     """
     settings = load_config(SummariserConfig, config, overrides)
+    named = parse_columns(columns)
     check_out(out)
     from tocsin_training import summariser
 
-    summariser.train_summariser(train, dev, base, out, settings)
+    summariser.train_summariser(train, dev, base, out, settings, named)

@@ -1,0 +1,234 @@
+"""Names, numbers, dates and quotations that an article does not have, and all that is no such."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin_eval.support import KINDS, Unsupported, main, unsupported
+from tocsin_models.sentences import split_sentences
+
+ARTICLE = (
+    "Gen. Yasir al-Nour of the U.N. mission said on Feb. 29, 2024 that 5,000 people had left "
+    "Dibbat. “We will not wait for twenty-five more days,” he told the Sahlan Border Commission in "
+    "Umm Rashid. The Khorfani army, backed by Syria and the United States, fired 3.5 tonnes of "
+    "shells on Friday 4 March. O’Brien’s convoy was hit at 11:30. “Nobody,” a doctor said, “was "
+    "spared.” The grain ships' crews had left on 2 May. It cost $2.5 million, the third loss in a "
+    "year. Two BM21s and a T-72 burned."
+)
+# What "whatever the text" is drawn from: the marks that the check gives a meaning.
+HARD = st.text(alphabet="aB 15.,:;'\"“”‘’«»`-–\n\t\u00a0!?$%éĀ停\ud800", max_size=60)
+
+
+def found(summary: str, article: str = ARTICLE) -> list[tuple[str, str]]:
+    return [(item.kind, summary[item.start : item.end]) for item in unsupported(summary, article)]
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "He spoke on 29 February.",
+        "He spoke on February 29th, and 5000 were gone.",
+        "He spoke on the 29th of February 2024.",
+        "He spoke on 2024-02-29.",
+        "He spoke on 29/02/2024 or 02/29/2024.",
+        "It was in February 2024.",
+        "About five thousand left.",
+        "About 5 thousand left.",
+        "About 5k left.",
+        "The UN and the United Nations sent it.",
+        "Some fled from the un mission and the U.N. mission.",
+        "A convoy of O'Brien was hit, and O'Brien's men fled.",
+        "The general, Yasir Al Nour, spoke.",
+        "The general, Yasir Alnour, spoke.",
+        "The SBC was told.",
+        "It came from a BM-21 or a T72.",
+        "It was backed by Syrian and by US and by American troops.",
+        "The army of Khorfan fired.",
+        "Another 25 days are too many.",
+        "They said “we will not wait for twenty-five more days”.",
+        'They said "We will not wait".',
+        "They said 'we will not wait for … more days'.",
+        "They said “we will not wait for [another] twenty-five more days”.",
+        "Nobody “was spared”, he said.",
+        "They lost $2.5m, or 2,500,000 dollars, or 2.50 million.",
+        "This was the 3rd loss.",
+        "One of them was the first to go.",
+        "Shelling came on a Friday in March.",
+        "Mr Haddad's? No: Mr O’Brien’s.",
+        "It may end, and they march on.",
+        "I think so.",
+        "Trucks were hit at 11.30.",
+        "Trucks were hit at 11:30am, soon after 11am.",
+    ],
+)
+def test_other_ways_to_write_what_the_article_says_are_supported(summary: str) -> None:
+    # A check that cries wolf over a comma is switched off, or throws good sentences away.
+    expected = [("name", "Haddad's")] if "Haddad" in summary else []
+    assert found(summary) == expected
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"),
+    [
+        ("He spoke on 28 February.", [("date", "28 February")]),
+        ("He spoke on 29 March.", [("date", "29 March")]),
+        ("He spoke on 29 February 2023.", [("date", "29 February 2023")]),
+        ("He spoke on Monday.", [("date", "Monday")]),
+        ("He spoke in August.", [("date", "August")]),
+        ("They had left in 2019.", [("date", "2019")]),
+        ("Some 500 left.", [("number", "500")]),
+        ("Some 50,000 left.", [("number", "50,000")]),
+        ("Some five hundred left.", [("number", "five hundred")]),
+        ("It cost 2.5 billion.", [("number", "2.5 billion")]),
+        ("It was the fourth loss.", [("number", "fourth")]),
+        ("Thirteen were hurt.", [("number", "Thirteen")]),
+        ("They were hit at 11:45.", [("number", "11:45")]),
+        ("An officer, Karim Haddad, spoke.", [("name", "Karim Haddad")]),
+        ("An officer from Mina Saif, who left, spoke.", [("name", "Mina Saif")]),
+        ("It was NATO again.", [("name", "NATO")]),
+        ("NATO fired.", [("name", "NATO")]),
+        ("It was a T-90 or a BM-2.", [("name", "T-90"), ("name", "BM-2")]),
+        ("It was backed by Iraq.", [("name", "Iraq")]),
+        ("They said “we will wait”.", [("quotation", "we will wait")]),
+        ('They said "we will not WAIT".', [("quotation", "we will not WAIT")]),
+        ("They said 'we will not stay'.", [("quotation", "we will not stay")]),
+        ("They said “we will wait and go.", [("quotation", "we will wait and go.")]),
+        (
+            "He told Omar on 7 May that 12 left.",
+            [("name", "Omar"), ("date", "7 May"), ("number", "12")],
+        ),
+    ],
+)
+def test_what_the_article_does_not_say_is_found_where_it_stands(
+    summary: str, expected: list[tuple[str, str]]
+) -> None:
+    assert found(summary) == expected
+
+
+def test_a_number_inside_another_is_not_that_number() -> None:
+    # "5" stands in "50", "5,000" and "2.5" as characters, and the sentence is no quotation of it.
+    article = "The army killed 50 people. The army lost 5,000 men. The army has 2.5 tanks."
+    for summary in ("The army killed 5", "The army lost 5", "The army has 2", "5 tanks"):
+        assert [kind for kind, _ in found(summary, article)] == ["number"]
+    assert found("The army killed 50", article) == []
+
+
+def test_capitals_that_grammar_gives_are_no_names() -> None:
+    # Else each sentence would begin with an invented person.
+    assert found("Trucks waited. Drivers slept: Nobody moved. “Tired,” they said.") == [
+        ("quotation", "Tired,")
+    ]
+    assert found("Army Denies Shelling Border Crossing, Envoy Says") == []
+    assert found("ARMY DENIES SHELLING CROSSING, ENVOY WARNS") == []
+
+
+def test_lower_cased_articles_support_cased_summaries() -> None:
+    # CNN/DailyMail is distributed lower-cased and tokenised.
+    tokenised = "gen. yasir said : `` we do n't wait . '' some 5, 000 left on friday , 2 march ."
+    assert found("It was Yasir: “We don't wait.” Some 5,000 left on 2 March.", tokenised) == []
+
+
+def test_a_line_is_read_on_its_own() -> None:
+    # Two sentences with one half of a quotation each are no quotation.
+    article = "“Go. We said no. Stay,” he said. Then she left."
+    assert found("“Go.\nStay,” he said.", article) == []
+
+
+@given(HARD)
+@settings(max_examples=300, deadline=None)
+def test_sentences_of_any_article_give_nothing(article: str) -> None:
+    # The product's summaries are whole sentences: the check must never object to one.
+    sentences = [article[start:end] for start, end in split_sentences(article)]
+    for sentence in sentences:
+        assert unsupported(sentence, article) == ()
+    assert unsupported("\n".join(sentences[::-1]), article) == ()
+
+
+@given(HARD, HARD)
+@settings(max_examples=200, deadline=None)
+def test_any_summary_has_items_with_places_in_it(summary: str, article: str) -> None:
+    items = unsupported(summary, article)
+    assert list(items) == sorted(items)
+    for item in items:
+        assert item.kind in KINDS
+        assert 0 <= item.start < item.end <= len(summary)
+    assert unsupported(summary, summary) == ()
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "9" * 24 + " million", "1,000," + "000," * 50])
+def test_endless_numbers_are_read(digits: str) -> None:
+    # Python refuses to turn more than 4,300 digits into an integer.
+    assert found(f"They lost {digits} men.", "They lost men.")[0][0] == "number"
+    assert found(f"So they lost {digits} men.", f"They lost {digits} men.") == []
+
+
+def test_passages_of_the_corpus_support_themselves_and_their_rewordings(repository: Path) -> None:
+    # 332 articles full of transliterated names, nested quotations and dates. A word that is no
+    # name is put before each sentence, so that it is not passed as a copy.
+    articles = sentences = 0
+    for path in sorted((repository / "training" / "corpus").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines()[::4]:
+            texts = [passage["text"] for passage in json.loads(line)["passages"]]
+            article = "\n\n".join(texts)
+            articles += 1
+            assert unsupported("\n".join(texts), article) == ()
+            for text in texts:
+                assert unsupported(text, article) == ()
+                for start, end in split_sentences(text):
+                    sentences += 1
+                    assert found(f"again {text[start:end]}", article) == []
+    assert articles > 50
+    assert sentences > 1_000
+
+
+def test_the_table_of_what_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {
+            "id": "1",
+            "article": ARTICLE,
+            "summary": "Some 500 left.",
+            "faithful": False,
+            "edit": ["x"],
+        },
+        {"id": "2", "article": ARTICLE, "summary": "All left.", "faithful": False},
+        {"id": "3", "article": "Rain fell.", "summary": "Rain fell.", "faithful": True},
+    ]
+    path = tmp_path / "judged.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert main(["--data", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "judged: 3 summaries of 2 articles, 1 faithful" in printed
+    assert "| all | 50.0 (" in printed
+    assert "| 75.0 (" in printed
+    assert "| names only | 0.0 (" in printed
+    assert "| x | 1 | 100.0 (" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "line 1: is not JSON"),
+        ('{"article": "a", "summary": "b"}', "'faithful' must be true or false"),
+        ('{"article": "a", "summary": 1, "faithful": true}', "'summary' must be a string"),
+        ('{"article": "a", "summary": "b", "faithful": true}', "at least one"),
+        ("", "at least one"),
+    ],
+)
+def test_a_bad_file_is_one_line_without_its_text(
+    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "judged.jsonl"
+    path.write_text(text, encoding="utf-8")
+    assert main(["--data", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert problem in told
+    assert told.count("\n") == 1
+    assert main(["--data", str(tmp_path / "none.jsonl")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_an_item_is_a_record() -> None:
+    assert unsupported("It was NATO.", "") == (Unsupported(kind="name", start=7, end=11),)

@@ -1,0 +1,176 @@
+"""What is learnt of a table: one label or many, how much each weighs, how sure it may be."""
+
+import numpy as np
+import pytest
+import torch
+
+from tocsin_eval.data import LabelledPassage
+from tocsin_models.errors import ConfigError, DataError
+from tocsin_models.labels import assign_labels
+from tocsin_models.protocols import Scores
+from tocsin_training.calibration import Bools, Floats, fit_temperature
+from tocsin_training.config import ClassifierConfig, load_config
+from tocsin_training.targets import Target, choose_loss, choose_target
+
+
+def rows(*labels: str, prefix: str = "t") -> list[LabelledPassage]:
+    """A passage for each word, its labels between commas."""
+    return [
+        LabelledPassage(
+            id=f"{prefix}{index}",
+            article=f"{prefix}{index}",
+            text="One.",
+            labels=tuple(sorted(filter(None, word.split(",")))),
+            source="",
+        )
+        for index, word in enumerate(labels)
+    ]
+
+
+TRAIN = rows("fire", "talks", "fire")
+
+
+def chosen(train: list[LabelledPassage], problem: str = "auto") -> Target:
+    return choose_target(train, rows("fire", prefix="d"), ClassifierConfig(problem=problem), {})
+
+
+def test_the_data_say_whether_a_row_has_one_label_or_many() -> None:
+    # Softmax over labels that may stand together would forbid what the codebook allows.
+    assert chosen(TRAIN).is_single_label
+    assert not chosen(rows("fire", "talks", "fire,talks")).is_single_label
+    assert not chosen(rows("fire", "talks", "")).is_single_label
+    assert not chosen(rows("fire", "fire", "fire")).is_single_label
+    assert not chosen(TRAIN, "multi_label").is_single_label
+    assert chosen(TRAIN, "single_label").is_single_label
+
+
+@pytest.mark.parametrize(
+    ("train", "dev", "settings", "columns", "problem"),
+    [
+        (TRAIN, TRAIN, {}, {}, "3 articles stand in both --train and --dev, 't0' among them"),
+        (rows("", "", ""), [], {}, {}, "no row of --train has a label"),
+        (rows("a", "a"), [], {}, {}, "2 articles cannot be split into 3 folds"),
+        (TRAIN, rows("war", prefix="d"), {}, {}, "label 'war' stands in 1 rows of --dev"),
+        (TRAIN, rows("fire,talks", prefix="d"), {}, {}, "1 rows of --dev have no label or several"),
+        (rows("a", "b", ""), [], {"problem": "single_label"}, {}, "'t2' the first of them"),
+        (rows("a", "a", "a"), [], {"problem": "single_label"}, {}, "needs two labels or more"),
+        (TRAIN, [], {}, {"labels": "fire+talks+rain"}, "label 'rain' is 1 in no row of --train"),
+        (TRAIN, [], {"calibration_sources": ["wire"]}, {}, "calibration_sources=[] takes them all"),
+    ],
+)
+def test_data_that_cannot_be_learnt_from_are_refused(
+    train: list[LabelledPassage],
+    dev: list[LabelledPassage],
+    settings: dict[str, object],
+    columns: dict[str, str],
+    problem: str,
+) -> None:
+    with pytest.raises(DataError) as caught:
+        choose_target(train, dev, ClassifierConfig(**settings), columns)  # type: ignore[arg-type]
+    assert problem in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_choices_are_closed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(ClassifierConfig, None, ["problem=softmax", "balance=often"])
+    assert caught.value.problems == (
+        "problem: 'softmax' is not one of auto, multi_label, single_label",
+        "balance: 'often' is not one of none, sqrt, inverse",
+    )
+
+
+def test_inverse_weights_make_every_label_count_the_same() -> None:
+    # The point of it: nine calm rows must not outvote the one that matters.
+    truth = np.zeros((10, 2), dtype=bool)
+    truth[:1, 0] = truth[1:, 1] = True
+    logits = torch.zeros((10, 2), requires_grad=True)
+    single = choose_loss(truth, Target(labels=("a", "b"), is_single_label=True), "inverse")
+    assert single is not None
+    [slopes] = torch.autograd.grad(single(logits, torch.tensor(truth.argmax(axis=1))), logits)
+    assert slopes.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
+    many = torch.zeros((10, 2), requires_grad=True)
+    multi = choose_loss(truth, Target(labels=("a", "b"), is_single_label=False), "inverse")
+    assert multi is not None
+    [slopes] = torch.autograd.grad(multi(many, torch.tensor(truth).float()), many)
+    assert slopes.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_sqrt_weights_lie_between_and_none_leaves_the_loss_alone() -> None:
+    truth = np.eye(2, dtype=bool)[[0, 1, 1, 1, 1]]
+    target = Target(labels=("a", "b"), is_single_label=True)
+    assert choose_loss(truth, target, "none") is None
+    labels = torch.tensor(truth.argmax(axis=1))
+    torch.manual_seed(0)
+    logits = torch.randn((5, 2))
+    losses = [torch.nn.functional.cross_entropy(logits, labels).item()]
+    for balance in ("sqrt", "inverse"):
+        loss = choose_loss(truth, target, balance)
+        assert loss is not None
+        losses.append(loss(logits, labels).item())
+    assert sorted(losses) in (losses, losses[::-1])
+
+
+def test_a_label_that_a_fold_lacks_weighs_nothing_new() -> None:
+    # All rows of a rare label may stand in one article, and so outside of a fold.
+    truth = np.zeros((4, 3), dtype=bool)
+    truth[:, 0] = True
+    for is_single in (True, False):
+        target = Target(labels=("a", "b", "c"), is_single_label=is_single)
+        loss = choose_loss(truth, target, "inverse")
+        assert loss is not None
+        labels = torch.zeros(4, dtype=torch.long) if is_single else torch.tensor(truth).float()
+        assert torch.isfinite(loss(torch.zeros((4, 3)), labels))
+
+
+def drawn(scale: float, count: int = 20_000) -> tuple[Floats, Bools]:
+    """Logits, and truth drawn from softmax(scale * logits)."""
+    generator = np.random.default_rng(3)
+    logits = generator.normal(size=(count, 4)) * 3
+    noisy = scale * logits + generator.gumbel(size=logits.shape)
+    return logits, np.eye(4, dtype=bool)[noisy.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.5])
+def test_the_temperature_that_made_the_data_is_found(scale: float) -> None:
+    # Networks are too sure of themselves (Guo et al. 2017); "0.9" must mean 0.9 to a desk.
+    logits, truth = drawn(scale)
+    found = fit_temperature(logits, truth)
+    assert found.scale == pytest.approx(scale, rel=0.05)
+    assert not found.offset.any()
+    assert not found.thresholds.any()
+
+    def loss(value: float) -> float:
+        tensor = torch.from_numpy(value * logits)
+        return torch.nn.functional.cross_entropy(tensor, torch.from_numpy(truth.argmax(1))).item()
+
+    best = float(found.scale[0])
+    assert loss(best) < min(loss(0.98 * best), loss(1.02 * best))
+
+
+def test_a_model_that_is_always_right_is_not_made_infinitely_sure() -> None:
+    truth = np.eye(3, dtype=bool)[[0, 1, 2] * 4]
+    found = fit_temperature(np.where(truth, 2.0, 0.0), truth)
+    scaled = torch.from_numpy(found.scale * np.where(truth, 2.0, 0.0)).softmax(dim=1)
+    assert 0.8 < scaled.max() < 0.99
+
+
+def test_a_model_that_has_learnt_nothing_is_made_unsure() -> None:
+    logits, truth = drawn(0.0)
+    assert fit_temperature(logits, truth).scale[0] < 0.05
+
+
+def test_of_single_labels_the_best_is_given_if_it_reaches_its_threshold() -> None:
+    # Thresholds of 0 would otherwise give every label to every passage.
+    scores = Scores(
+        labels=("a", "b", "c"),
+        probabilities=np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]], np.float32),
+        windows=(1, 1),
+        is_single_label=True,
+    )
+    zeros = dict.fromkeys(("a", "b", "c"), 0.0)
+    assert assign_labels(scores, 0, zeros)[0] == ("b",)
+    assert assign_labels(scores, 1, zeros)[0] == ("a",)
+    assert assign_labels(scores, 0, zeros | {"b": 0.6})[0] == ()
+    # A caller that asks for some labels is told the best of these.
+    assert assign_labels(scores, 0, {"a": 0.0, "c": 0.0}) == (("c",), {"a": 0.2, "c": 0.3})

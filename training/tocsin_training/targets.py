@@ -1,0 +1,181 @@
+"""What a classifier is to learn: its labels, whether a row has one or any number of them, and how
+much each counts. All that is wrong with the data is told before anything is trained."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tocsin_eval.data import LabelledPassage
+from tocsin_models.errors import ConfigError, DataError
+from tocsin_models.hub import ProblemType
+from tocsin_training.config import ClassifierConfig
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Matrix = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Labels, sorted; with ``is_single_label`` each row has exactly one of them (softmax), else any
+    number (sigmoid)."""
+
+    labels: tuple[str, ...]
+    is_single_label: bool
+
+    @property
+    def problem_type(self) -> ProblemType:
+        if self.is_single_label:
+            return "single_label_classification"
+        return "multi_label_classification"
+
+    def of(self, passage: LabelledPassage) -> int | list[float]:
+        """What the network is trained towards: a class, or 0 or 1 for each label."""
+        if self.is_single_label:
+            return self.labels.index(passage.labels[0])
+        return [float(label in passage.labels) for label in self.labels]
+
+    def matrix(self, passages: Sequence[LabelledPassage]) -> Matrix:
+        """Truth, shape (passages, labels)."""
+        return np.array([[label in row.labels for label in self.labels] for row in passages])
+
+    def probabilities(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Logits of shape (texts, labels) as probabilities."""
+        tensor = torch.from_numpy(logits)
+        found = tensor.softmax(dim=-1) if self.is_single_label else tensor.sigmoid()
+        return np.asarray(found.numpy(), dtype=np.float64)
+
+
+def choose_target(
+    train: Sequence[LabelledPassage],
+    dev: Sequence[LabelledPassage],
+    config: ClassifierConfig,
+    columns: Mapping[str, str],
+) -> Target:
+    """The labels of ``train``, and what kind of problem they are.
+
+    ``problem: auto`` takes single labels where every row of ``train`` has exactly one, of two or
+    more.
+
+    Raises:
+        ConfigError: a definition is of a label that no row has.
+        DataError: with all that is wrong: articles in both sets, a label that nothing can be learnt
+            of, too few articles for the folds, no row to calibrate on.
+    """
+    labels = tuple(sorted({label for row in train for label in row.labels}))
+    if unknown := sorted(set(config.definitions) - set(labels)):
+        raise ConfigError(
+            "definitions", [f"{label}: no training row has this label" for label in unknown]
+        )
+    is_single = len(labels) > 1 and all(len(row.labels) == 1 for row in train)
+    target = Target(
+        labels=labels,
+        is_single_label=is_single if config.problem == "auto" else config.problem == "single_label",
+    )
+    problems = [
+        *_overlap(train, dev),
+        *_label_problems(train, dev, target, columns),
+        *_calibration_problems(train, config),
+    ]
+    if problems:
+        raise DataError(problems)
+    return target
+
+
+def choose_loss(truth: Matrix, target: Target, balance: str) -> Loss | None:
+    """The loss that gives rare labels more weight; None for the network's own, unweighted.
+
+    ``truth`` are the rows trained on. ``inverse`` gives the positives of a label as much weight as
+    its negatives (single labels: every label as much as any other); ``sqrt`` takes the square root
+    of that. King and Zeng (2001) is the classic on it; probabilities move too, which calibration
+    sets right for labels that are scored apart, and not for single ones.
+    """
+    if balance == "none":
+        return None
+    positives = truth.sum(axis=0).astype(np.float64)
+    # A fold may lack a label that stands in few articles; there it has no positive to weigh.
+    shares = np.maximum(positives, 1) / len(truth)
+    ratios = 1 / (len(target.labels) * shares) if target.is_single_label else 1 / shares - 1
+    power = 0.5 if balance == "sqrt" else 1.0
+    raised = np.where(positives > 0, ratios, 1.0) ** power
+    weights = torch.tensor(raised, dtype=torch.float32)
+
+    def single_label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(
+            logits.float(), labels, weight=weights.to(logits.device)
+        )
+
+    def multi_label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            logits.float(), labels, pos_weight=weights.to(logits.device)
+        )
+
+    return single_label_loss if target.is_single_label else multi_label_loss
+
+
+def _overlap(train: Sequence[LabelledPassage], dev: Sequence[LabelledPassage]) -> list[str]:
+    shared = {row.article for row in train} & {row.article for row in dev}
+    if not shared:
+        return []
+    return [
+        f"{len(shared)} articles stand in both --train and --dev, {min(shared)!r} among them; "
+        "split by article, or the figures flatter"
+    ]
+
+
+def _label_problems(
+    train: Sequence[LabelledPassage],
+    dev: Sequence[LabelledPassage],
+    target: Target,
+    columns: Mapping[str, str],
+) -> list[str]:
+    if not target.labels:
+        return [
+            "no row of --train has a label; name the column that holds them: --columns labels=…"
+        ]
+    problems = []
+    parts = [part.strip() for part in columns.get("labels", "").split("+")]
+    if len(parts) > 1:
+        problems += [
+            f"label {label!r} is 1 in no row of --train; leave it out of --columns labels=… or add "
+            "rows that have it"
+            for label in sorted(set(parts) - set(target.labels))
+        ]
+    unknown = Counter(label for row in dev for label in row.labels if label not in target.labels)
+    problems += [
+        f"label {label!r} stands in {count} rows of --dev and in none of --train; add rows that "
+        "have it, or mend its spelling"
+        for label, count in sorted(unknown.items())
+    ]
+    if target.is_single_label:
+        if len(target.labels) < 2:
+            problems.append(
+                f"single_label needs two labels or more; --train has {target.labels[0]!r}"
+            )
+        for name, rows in (("--train", train), ("--dev", dev)):
+            if wrong := [row.id for row in rows if len(row.labels) != 1]:
+                problems.append(
+                    f"{len(wrong)} rows of {name} have no label or several, {wrong[0]!r} the first "
+                    "of them; a single-label model needs exactly one each: mend the rows, or set "
+                    "problem=multi_label"
+                )
+    return problems
+
+
+def _calibration_problems(train: Sequence[LabelledPassage], config: ClassifierConfig) -> list[str]:
+    problems = []
+    if (articles := len({row.article for row in train})) < config.folds:
+        problems.append(
+            f"{articles} articles cannot be split into {config.folds} folds; give more articles"
+            + (f" or set folds={articles}" if articles > 1 else "")
+        )
+    wanted = config.calibration_sources
+    if wanted and not any(row.source in wanted for row in train):
+        problems.append(
+            f"no training passage has a source among {wanted}; calibration_sources=[] takes them "
+            "all"
+        )
+    return problems
