@@ -94,8 +94,10 @@ def test_nothing_of_it_stands_in_the_corpus(
     texts = [passage["text"] for article in articles for passage in article["passages"]]
     corpus = sorted((repository / "training" / "corpus").glob("*.jsonl"))
     assert copies(texts, (text for path in corpus for text in read_texts(path))) == []
-    ids = {json.loads(line)["id"] for path in corpus for line in path.open(encoding="utf-8")}
-    assert ids.isdisjoint(article["id"] for article in articles)
+    lines = (line for path in corpus for line in path.read_text(encoding="utf-8").splitlines())
+    assert {article["id"] for article in articles}.isdisjoint(
+        json.loads(row)["id"] for row in lines
+    )
 
 
 def test_nothing_of_it_stands_in_the_real_training_rows(
