@@ -1,5 +1,6 @@
 """``tocsin score``: the main path of a run over an archive."""
 
+import re
 import signal
 import sys
 import threading
@@ -191,7 +192,8 @@ def _check_places(names: Sequence[str], out: Path, file: Path | None) -> None:
     Raises:
         InputError: a place is a file, a device, the input, or within it.
     """
-    if is_address(str(out)):
+    # A path has only one of the two slashes of s3://.
+    if re.match(r"[a-z][a-z0-9+.-]*:/", str(out)):
         raise InputError(f"{out}: results go to a folder on this machine; copy them from there")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; name the folder for the results last")
@@ -208,7 +210,7 @@ def _check_places(names: Sequence[str], out: Path, file: Path | None) -> None:
                 raise InputError(
                     f"{target} is the input itself; name another place for the results"
                 )
-            if target.resolve().is_relative_to(place):
+            if place.is_dir() and target.resolve().is_relative_to(place):
                 raise InputError(
                     f"{target} lies within the input {name}, and would be read as such by the next "
                     "run; name a place outside"
