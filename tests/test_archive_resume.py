@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def test_killed_before_any_change_to_the_disk_a_run_ends_as_if_it_had_not_been(
             step = count_down(iter(range(killed_at, -1000, -1)))
             patch.setattr(Path, "replace", step(Path.replace))
             patch.setattr(Path, "unlink", step(Path.unlink))
-            patch.setattr(store.shutil, "rmtree", step(store.shutil.rmtree))
+            patch.setattr(shutil, "rmtree", step(shutil.rmtree))
             try:
                 score(source, out, tmp_path / "out.jsonl", unit="passage", format=format)
                 break

@@ -137,8 +137,24 @@ def _read(record: Mapping[str, Any], reader: RowReader) -> AnyRow:
         values = Article(id=id, text=text, format=guess_format(file, text))
     else:
         values = parse_object(text.encode("utf-8", "surrogatepass"))
+    if isinstance(values, TocsinError):
+        # Nobody has mended it: what the run said of it still holds.
+        return Reject(
+            file=file,
+            number=int(record["row"]),
+            id=record["id"],
+            error=values,
+            raw=text.encode("utf-8", "surrogatepass"),
+            reason=str(record["reason"]),
+        )
     return reader.read(
-        RawRow(file=file, number=int(record["row"]), start=0, raw=text.encode(), values=values)
+        RawRow(
+            file=file,
+            number=int(record["row"]),
+            start=0,
+            raw=text.encode("utf-8", "replace"),
+            values=values,
+        )
     )
 
 

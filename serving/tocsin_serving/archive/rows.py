@@ -48,20 +48,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A row that cannot be scored, and why. ``id`` is None where the row could not be read."""
+    """A row that cannot be scored, and why. ``id`` is None where the row could not be read;
+    ``reason`` is what an earlier run said, where that says more than ``error``."""
 
     file: str
     number: int
     id: str | None
     error: TocsinError
     raw: bytes
+    reason: str | None = None
 
     def to_record(self) -> dict[str, Any]:
         return {
             "file": self.file,
             "row": self.number,
             "id": self.id,
-            "reason": f"{type(self.error).__name__}: {self.error}",
+            "reason": self.reason or f"{type(self.error).__name__}: {self.error}",
             # Bytes that are not UTF-8 are written as \xff: a reader of JSON refuses surrogates.
             "raw": self.raw.decode("utf-8", errors="backslashreplace"),
         }

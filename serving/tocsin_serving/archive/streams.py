@@ -223,6 +223,7 @@ class _Inflated(io.RawIOBase):
         self._source = source
         self._kind = kind
         self._open: Any = None
+        self._has_begun = False
         self._compressed = b""
         self._ready = memoryview(b"")
 
@@ -244,6 +245,12 @@ class _Inflated(io.RawIOBase):
         return count
 
     def _inflate(self) -> bytes:
+        if self._open is None and self._has_begun:
+            # Zeros behind a member are padding, as gzip itself takes them.
+            self._compressed = self._compressed.lstrip(b"\0")
+            if not self._compressed:
+                return b""
+        self._has_begun = True
         try:
             if self._kind == "gzip":
                 self._open = self._open or zlib.decompressobj(wbits=31)
@@ -257,8 +264,7 @@ class _Inflated(io.RawIOBase):
             self.damage = f"the {self._kind} data are damaged"
             return b""
         if self._open.eof:
-            # Zeros behind the last member are padding, as gzip itself takes them.
-            self._compressed = self._open.unused_data.lstrip(b"\0") or self._compressed
+            self._compressed = self._open.unused_data
             self._open = None
         return data
 
