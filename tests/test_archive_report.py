@@ -167,8 +167,9 @@ def test_the_queries_of_the_readme_run_on_the_folder_as_it_is(
     monkeypatch.chdir(tmp_path)
     found = queries(repository)
     assert len(found) >= 2
-    sharpest = duckdb.sql(found[0]).fetchall()
+    connection = duckdb.connect()
+    sharpest = connection.execute(found[0]).fetchall()
     assert len(sharpest) == 10
     assert all("vowed" in str(row) for row in sharpest)
     for query in found[1:]:
-        assert duckdb.sql(query).fetchall()
+        assert connection.execute(query).fetchall()

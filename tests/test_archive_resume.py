@@ -266,6 +266,8 @@ def test_results_never_land_on_or_in_the_input(source: Path, tmp_path: Path) -> 
         score(source, source)
     with pytest.raises(InputError, match="not a regular file"):
         score(source, tmp_path / "out", Path("/dev/null"))
+    with pytest.raises(InputError, match="cannot be written: there is no folder"):
+        score(source, tmp_path / "out", tmp_path / "gone" / "all.jsonl")
     with pytest.raises(InputError, match="results go to a folder on this machine"):
         score(source, Path("s3://bucket/out"))
     with pytest.raises(InputError, match="cannot be written: Not a directory"):

@@ -69,13 +69,15 @@ def score_embedded(
             shard: joiner.submit(store.join, shard) for shard in store.unjoined()
         }
         written: Future[None] | None = None
-        rows_per_s = 0.0
+        rows_per_s = bytes_per_s = 0.0
         try:
-            while window := _take(ahead, max(BLOCK_ROWS, rows_per_s * WINDOW_S)):
+            while window := _take(ahead, rows_per_s * WINDOW_S, bytes_per_s * WINDOW_S):
                 started = monotonic()
                 scored = score_blocks(window, models, asked, columns)
                 rows = sum(block.rows for block in scored)
-                rows_per_s = rows / max(monotonic() - started, 1e-3)
+                seconds = max(monotonic() - started, 1e-3)
+                rows_per_s = rows / seconds
+                bytes_per_s = sum(item.block.size_bytes for item in window) / seconds
                 if written:
                     written.result()
                 written = writer.submit(_commit, store, scored)
@@ -125,14 +127,18 @@ def _prepared(
         yield prepare_block(block, models, plan.asked)
 
 
-def _take(ahead: "_LookAhead", most_rows: float) -> list[Prepared]:
-    """The next window: blocks up to so many rows and bytes, at least one; empty at the end."""
+def _take(ahead: "_LookAhead", most_rows: float, most_bytes: float) -> list[Prepared]:
+    """The next window: blocks up to so many rows and bytes, at least one; empty at the end.
+
+    Both count: rows may become longer, and a second's worth of short ones take far more than one.
+    """
+    most_rows, most_bytes = min(most_rows, WINDOW_ROWS), min(most_bytes, BLOCK_BYTES)
     window: list[Prepared] = []
     rows = size_bytes = 0
     while (item := ahead.peek()) is not None:
         rows += len(item.block.rows)
         size_bytes += item.block.size_bytes
-        if window and (rows > min(most_rows, WINDOW_ROWS) or size_bytes > BLOCK_BYTES):
+        if window and (rows > most_rows or size_bytes > most_bytes):
             break
         window.append(item)
         ahead.next()

@@ -199,6 +199,8 @@ def _check_places(names: Sequence[str], out: Path, file: Path | None) -> None:
         raise InputError(f"{out} is a file; name the folder for the results last")
     if file is not None and file.exists() and not file.is_file():
         raise InputError(f"{file} is not a regular file; name a file for the results")
+    if file is not None and not file.absolute().parent.is_dir() and file.parent != out:
+        raise InputError(f"{file} cannot be written: there is no folder {file.parent}; make it")
     for name in names:
         if name == STANDARD_INPUT or is_address(name) or not Path(name).exists():
             continue

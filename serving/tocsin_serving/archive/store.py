@@ -148,7 +148,9 @@ class Store:
         try:
             with handle:
                 _hold(handle, self.folder)
-                for scratch in (*self.folder.glob("*.tmp"), *self.run.rglob("*.tmp")):
+                ours = (f"{name}.tmp" for name in ("part-*", REJECTS, MANIFEST))
+                left = (path for name in ours for path in self.folder.glob(name))
+                for scratch in (*left, *self.run.rglob("*.tmp")):
                     scratch.unlink()
                 self.move_in()
                 yield
