@@ -324,12 +324,9 @@ class Store:
         shutil.rmtree(self.run, ignore_errors=True)
 
     def _check_books(self, counts: Counts, rejects: Path | None) -> None:
-        from tocsin_serving.archive.parquet import count_rows
-
         plan, found = self.plan, 0
         for shard in range(len(self._ranges)):
-            part = self.folder / part_name(shard, plan.asked)
-            found += count_rows(part) if plan.asked.format == "parquet" else _count_lines(part)
+            found += _count_rows(self.folder / part_name(shard, plan.asked), plan.asked)
         rejected = _count_lines(rejects) if rejects else 0
         on_disk = Counts(scored=found, rejected=rejected, filtered=counts.filtered)
         if on_disk != counts or counts.read != plan.index.rows:
@@ -494,6 +491,14 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as handle:
         while chunk := handle.read(1 << 20):
             yield chunk
+
+
+def _count_rows(part: Path, asked: Asked) -> int:
+    if asked.format == "jsonl":
+        return _count_lines(part)
+    from tocsin_serving.archive.parquet import count_rows
+
+    return count_rows(part)
 
 
 def _count_lines(path: Path) -> int:
