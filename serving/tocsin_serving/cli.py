@@ -4,6 +4,8 @@ import io
 import logging
 import sys
 import warnings
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,7 +42,7 @@ EXIT_REJECTS = 3
 # What the extra "training" adds and its code imports.
 _TRAINING_MODULES = ("accelerate", "rouge_score", "sklearn", "yaml", "zstandard")
 
-_ROWS, _ANSWERS, _RESULTS = "Rows", "Answers", "Results"
+_ROWS, _ANSWERS, _RESULTS, _CLUSTER = "Rows", "Answers", "Results", "Cluster"
 
 EXIT_CODES = (
     "Exit codes: 0 all is answered; 2 an input, a model or an option cannot be used (one line on "
@@ -276,6 +278,31 @@ def score(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="No progress and no counts on standard error.")
     ] = False,
+    engine: Annotated[
+        Literal["embedded", "ray"],
+        typer.Option(
+            help="Score in this process, or by workers on Ray; the results are the same.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = "embedded",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Ray cluster to use, auto on a machine of one; without it, one is started here.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            callback=at_least_one,
+            help="Workers, each with models of its own on a GPU or on --threads cores (here 1); "
+            "without it, as many as the cluster has room for.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
     model: Model = None,
     summariser: SummariserModel = None,
     device: Device = "auto",
@@ -323,13 +350,29 @@ def score(
         return _load_models(wanted, model, summariser, device, threads)
 
     how = How(max_rejects=max_rejects, is_quiet=quiet)
+    if engine != "ray" and (address or workers):
+        raise typer.BadParameter("--address and --workers need --engine ray")
     try:
+        if retry_rejects and engine == "ray":
+            raise typer.BadParameter("--retry-rejects scores here; leave --engine out")
         if retry_rejects:
             from tocsin_serving.archive.retry import retry_rejects as retry
 
             if names or output:
                 raise typer.BadParameter("--retry-rejects takes OUT alone, and makes no -o FILE")
             counts = retry(out, asked, load)
+        elif engine == "ray":
+            _check_cluster()
+            from tocsin_serving.archive.cluster import Cluster, RayEngine
+
+            with Cluster(
+                address=address, workers=workers, device=device, threads=threads or 1
+            ) as cluster:
+                ray_engine = RayEngine(
+                    cluster, partial(_load_models, asked, _absolute(model), _absolute(summariser))
+                )
+                how = replace(how, engine=ray_engine.score, engine_name="ray")
+                counts = score_archive(names, out, asked, ray_engine.load, output, how)
         else:
             counts = score_archive(names, out, asked, lambda: load(asked), output, how)
     except KeyboardInterrupt:
@@ -592,6 +635,18 @@ def _check_training() -> None:
         raise TocsinError(
             f"training needs {', '.join(missing)}, not installed here: "
             "pip install 'tocsin[training]'"
+        )
+
+
+def _absolute(directory: Path | None) -> Path | None:
+    """The same directory on a worker, whatever folder that runs in."""
+    return directory and directory.resolve()
+
+
+def _check_cluster() -> None:
+    if find_spec("ray") is None:
+        raise TocsinError(
+            "--engine ray needs Ray, not installed here: pip install 'tocsin[cluster]'"
         )
 
 
