@@ -207,6 +207,14 @@ def read_ids(path: Path) -> Iterator[str]:
             yield from batch.column(0).to_pylist()
 
 
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file of results, those of ``names`` that it has, some rows in memory a time."""
+    with pq.ParquetFile(path) as file:
+        known = [name for name in names if name in file.schema_arrow.names]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=known):
+            yield from batch.to_pylist()
+
+
 def _groups(lines: Iterator[str]) -> Iterator[list[str]]:
     group: list[str] = []
     size_bytes = 0
