@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-http bench-overload soak measure gate accept bento clean
+.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-batch bench-http bench-overload soak measure gate accept bento clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ corpus: $(STAMP) ## count the corpus: the table in training/README.md
 
 bench: $(STAMP) ## measure speed against the transformers pipeline
 	@$(BIN)/python -m tocsin_eval.bench
+
+bench-batch: $(STAMP) ## measure the batch scorer beside datasets.map with the pipeline
+	@$(BIN)/python -m tocsin_eval.bench_batch
 
 bench-http: $(STAMP) ## measure the service beside a plain BentoML service
 	@$(BIN)/python -m tocsin_eval.bench_http

@@ -51,10 +51,13 @@ def test_a_missing_file(tmp_path: Path, command: str) -> None:
     assert_one_line(ran, f"{path}: no such file; check the path")
 
 
-@pytest.mark.parametrize("command", ["analyse", "score"])
-def test_a_directory(tmp_path: Path, command: str) -> None:
-    ran = run(command, tmp_path, *([tmp_path / "out"] if command == "score" else []))
-    assert_one_line(ran, str(tmp_path), "is a directory; ")
+def test_a_directory(tmp_path: Path) -> None:
+    assert_one_line(run("analyse", tmp_path), str(tmp_path), "is a directory; ")
+
+
+def test_a_directory_without_a_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert_one_line(run("score", tmp_path / "in", tmp_path / "out"), "there is no file")
 
 
 @pytest.mark.parametrize("content", ["", " \r\n\n\t", "\ufeff\n"])
@@ -62,6 +65,8 @@ def test_a_directory(tmp_path: Path, command: str) -> None:
 def test_an_empty_file(tmp_path: Path, command: str, content: str) -> None:
     path = tmp_path / "empty.txt"
     path.write_text(content, encoding="utf-8", newline="")
+    if command == "score":
+        path = path.rename(tmp_path / "empty.jsonl")
     ran = run(command, path, *([tmp_path / "out"] if command == "score" else []))
     assert_one_line(ran, str(path))
     assert "empty" in ran.err or "no rows" in ran.err
@@ -77,12 +82,12 @@ def test_a_binary_file(tmp_path: Path) -> None:
     assert_one_line(run("analyse", path), f"byte {len(ARTICLE)} is 0x00", "binary")
 
 
-def test_a_compressed_archive(tmp_path: Path) -> None:
+def test_an_archive_that_is_not_what_its_name_says(tmp_path: Path) -> None:
     # Row by row, every line of it would be rejected; one line says it better.
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(b"\x1f\x8b\x08\x00" + bytes(99))
+    path = tmp_path / "in.parquet"
+    path.write_bytes(SENTINEL.encode())
     ran = run("score", path, tmp_path / "out")
-    assert_one_line(ran, "is gzip-compressed; hand in JSON Lines")
+    assert_one_line(ran, "is not Parquet, though its name says so")
     assert not (tmp_path / "out").exists()
 
 
@@ -182,7 +187,7 @@ def test_results_that_are_there_already(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "part-00000.jsonl").touch()
     ran = run("score", source, tmp_path / "out")
-    assert_one_line(ran, "already holds results (part-00000.jsonl); name a new folder")
+    assert_one_line(ran, "already holds results (part-00000.jsonl)", "name a new folder")
 
 
 @pytest.mark.parametrize("unit", ["article", "passage"])

@@ -184,13 +184,15 @@ def test_score_answers_as_analyse_does_and_keeps_the_books(
     archive = tmp_path / "in.jsonl"
     rows = [{"id": "marash", "text": ARTICLE, "desk": "foreign"}, {"id": "x"}]
     archive.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    ran = run("score", archive, tmp_path / "out", "-o", tmp_path / "all.jsonl")
+    out = tmp_path / "out"
+    ran = run("score", archive, out, "-o", tmp_path / "all.jsonl", "--format", "jsonl")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.splitlines()[-1] == (
-        f"tocsin: read 2 = scored 1 + rejected 1; reasons in {tmp_path / 'out' / 'rejects.jsonl'}"
+        f"tocsin: read 2 = scored 1 + rejected 1; reasons in {out / 'rejects.jsonl'}"
     )
     [found] = (json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines())
     assert found == answer | {"desk": "foreign"}
+    assert (out / "part-00000.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
 
 
 def test_score_reads_a_pipe_and_is_silent_when_asked(tmp_path: Path) -> None:
@@ -310,24 +312,21 @@ def test_a_reader_that_leaves_early_is_no_error(option: list[str]) -> None:
     assert done.stderr == ""
 
 
-def test_an_interrupted_run_leaves_nothing_and_says_so(tmp_path: Path) -> None:
-    # Ctrl-C during a night's run: exit code 130, and no half result that looks whole.
-    out = tmp_path / "out"
-    with subprocess.Popen(
-        [*COMMAND, "score", "-", str(out), "--unit", "passage"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path, sent: int) -> None:
+    # Ctrl-C, or a machine that shuts down, during a night's run: exit code 130, nothing half.
+    source, out = tmp_path / "in.jsonl", tmp_path / "out"
+    row = "The envoy left, and the general vowed to answer. "
+    source.write_text("".join(f'{{"id": {n}, "text": "{row}"}}\n' for n in range(20_000)))
+    command = ["score", str(source), str(out), "--unit", "passage", "--quiet"]
+    with subprocess.Popen([*COMMAND, *command], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        process.stdin.write('{"text": "The envoy left."}\n')
-        process.stdin.flush()
         waited_until = time.monotonic() + 60
-        while not out.exists() and time.monotonic() < waited_until:
+        while not list(out.glob(".run/blocks/*.jsonl")) and time.monotonic() < waited_until:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         errors = process.stderr.read()
     assert process.returncode == 130
-    assert errors == "tocsin: interrupted; no results are kept\n"
-    assert not out.exists()
+    assert errors == "tocsin: interrupted; run the same command again to go on\n"
+    assert list(out.glob(".run/blocks/*.jsonl"))
+    assert not list(out.rglob("*.tmp"))

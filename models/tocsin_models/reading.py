@@ -56,7 +56,7 @@ def read_article(path: str, format: Format | None = None) -> Article:
     if not text.strip():
         raise EmptyInput(f"{name}: empty; an article needs some text")
     if format is None:
-        format = _guess_format(path, text)
+        format = guess_format(path, text)
     return Article(id="stdin" if is_standard_input else Path(path).stem, text=text, format=format)
 
 
@@ -115,6 +115,6 @@ def _read_bytes(path: str) -> bytes:
         raise UnreadableFile(f"{path!r}: cannot be read ({reason}); check the path") from None
 
 
-def _guess_format(path: str, text: str) -> Format:
+def guess_format(path: str, text: str) -> Format:
     is_html = Path(path).suffix.lower() in _HTML_SUFFIXES or _HTML_BEGINNING.match(text[:2_000])
     return "html" if is_html else "text"

@@ -21,9 +21,9 @@ from tocsin_serving.answers import (
 )
 from tocsin_serving.calls import CALL
 from tocsin_serving.desk import Desk
+from tocsin_serving.lines import format_line
 from tocsin_serving.openapi import answers_with, build_document, reads
 from tocsin_serving.problems import MEDIA_TYPE, Problem, to_problem
-from tocsin_serving.results import format_line
 from tocsin_serving.schemas import parse
 
 # Swagger UI out of a package: the page loads nothing from elsewhere, and is told to try nothing.

@@ -6,6 +6,8 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,10 +31,13 @@ from tocsin_serving.options import (
     SummariserModel,
     Threads,
     Train,
+    at_least_one,
 )
 
 if TYPE_CHECKING:
     from tocsin_models.protocols import Classifier, Summariser
+    from tocsin_serving.archive.asked import Asked
+    from tocsin_serving.archive.scoring import Models
 
 EXIT_GATE = 1
 EXIT_REFUSED = 2
@@ -42,9 +47,12 @@ EXIT_REJECTS = 3
 _EVAL_MODULES = ("datasets", "rouge_score", "sklearn", "sumy", "yaml")
 _TRAINING_MODULES = ("accelerate", "rouge_score", "sklearn", "yaml", "zstandard")
 
+_ROWS, _ANSWERS, _RESULTS, _CLUSTER = "Rows", "Answers", "Results", "Cluster"
+
 EXIT_CODES = (
     "Exit codes: 0 all is answered; 2 an input, a model or an option cannot be used (one line on "
-    "standard error says why); 3 score wrote some rows to rejects.jsonl; 130 interrupted."
+    "standard error says why); 3 score wrote some rows to rejects.jsonl; 130 interrupted "
+    "(the same score command goes on)."
 )
 EVALUATE_CODES = (
     "Exit codes: 0 the report is written; 1 it is, and the candidate does not pass the gate; "
@@ -179,77 +187,250 @@ def analyse(
 
 @app.command(rich_help_panel="Read articles", epilog=EXIT_CODES)
 def score(
-    source: Annotated[
-        str, typer.Argument(metavar="IN.jsonl", help="Rows with id and text; - is standard input.")
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN... OUT",
+            help="What to read, then the folder for the results. IN is a file, a folder, a glob in "
+            "quotation marks, - for standard input, an address (s3://…) or datasets:ORG/NAME.",
+        ),
     ],
-    out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="New folder for the results.")
-    ] = None,
     unit: Annotated[
         Literal["article", "passage"],
-        typer.Option(help="What a row's text is: an article, or one passage to be labelled as is."),
+        typer.Option(
+            help="What a row's text is: an article, or one passage to be labelled as is.",
+            rich_help_panel=_ROWS,
+        ),
     ] = "article",
-    only: Annotated[
-        Literal["classify", "summarise"] | None, typer.Option(help="Leave the other half out.")
+    text_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of the text.", rich_help_panel=_ROWS)
+    ] = "text",
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column of the id; without it, id, or the row's number where there is none.",
+            rich_help_panel=_ROWS,
+        ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Only rows for which this holds; also !=, <, <=, >, >=. Numbers compare as "
+            "numbers, dates as 2024-05-31. May be given again; all must hold.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            callback=at_least_one,
+            help="Read only the first N rows.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    only: Annotated[
+        Literal["classify", "summarise"] | None,
+        typer.Option(help="Leave the other half out.", rich_help_panel=_ANSWERS),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=NUMBER",
+            help="Score from which a label is set, instead of the model's; may be given again.",
+            rich_help_panel=_ANSWERS,
+        ),
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Style of the summary: short.", rich_help_panel=_ANSWERS)
+    ] = None,
+    max_sentences: MaxSentences = None,
+    max_words: MaxWords = None,
+    strict_language: StrictLanguage = False,
+    format: Annotated[
+        Literal["parquet", "jsonl"],
+        typer.Option(
+            help="Of the files in OUT. JSONL rows are the whole record; Parquet has it in columns, "
+            "with flat ones beside it.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = "parquet",
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE.jsonl", help="The results in one file; OUT may be left."
+            "-o",
+            "--output",
+            metavar="FILE.jsonl",
+            help="All rows in one file too, in the order of the input. With one IN, OUT may be "
+            "left out; it is then FILE.jsonl.run.",
+            rich_help_panel=_RESULTS,
         ),
     ] = None,
+    max_rejects: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Stop once more rows than this are rejected; what is scored is kept.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = None,
+    retry_rejects: Annotated[
+        bool,
+        typer.Option(
+            "--retry-rejects",
+            help="Score OUT/rejects.jsonl again, once you have mended its raw rows; name OUT only.",
+            rich_help_panel=_RESULTS,
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="No progress and no counts on standard error.")
     ] = False,
-    strict_language: StrictLanguage = False,
-    max_sentences: MaxSentences = None,
-    max_words: MaxWords = None,
+    engine: Annotated[
+        Literal["embedded", "ray"],
+        typer.Option(
+            help="Score in this process, or by workers on Ray; the results are the same.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = "embedded",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Ray cluster to use, auto on a machine of one; without it, one is started here.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            callback=at_least_one,
+            help="Workers, each with models of its own on a GPU or on --threads cores (here 1); "
+            "without it, as many as the cluster has room for.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
     model: Model = None,
     summariser: SummariserModel = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Score an archive of JSON Lines, one result a row and in its order.
+    """Score an archive: every row is answered, rejected with the reason, or filtered on request.
 
-    Other columns are carried along, as input_NAME where the result has a NAME of its own. A row
-    that cannot be read goes to OUT/rejects.jsonl with the reason; then the exit code is 3.
+    IN is JSON Lines, CSV, TSV, Parquet, plain text or HTML (a file a row), compressed or not.
+    A run that was stopped, killed or out of disk goes on with the same command. Rows that cannot
+    be scored go to OUT/rejects.jsonl with the reason; then the exit code is 3.
 
     Example: tocsin score archive.jsonl results/
 
+    Example: tocsin score 'wire/*.csv.gz' results/ --text-column body --where 'date>=2024-05'
+
     Example: tocsin score passages.jsonl -o labels.jsonl --unit passage
     """
-    from tocsin_serving.batch import Settings, print_counts, score_file
-    from tocsin_serving.results import Results
+    from tocsin_serving.archive.asked import Asked, parse_thresholds
+    from tocsin_serving.archive.run import How, print_counts, score_archive
+    from tocsin_serving.archive.scoring import Models
 
-    settings = Settings(
+    *names, last = places
+    if not names:
+        if output is None and not retry_rejects:
+            raise typer.BadParameter("name a folder OUT for the results, or a file with -o")
+        names, last = ([], last) if retry_rejects else ([last], f"{output}.run")
+    out = Path(last)
+    asked = Asked(
         unit=unit,
         only=only,
+        text_column=text_column,
+        id_column=id_column,
+        thresholds=parse_thresholds(threshold or []),
         max_sentences=max_sentences,
         max_words=max_words,
+        style=style,
         strict_language=strict_language,
+        where=tuple(where or ()),
+        limit=limit,
+        format=format,
     )
-    settings.check(has_model=model is not None, has_summariser=summariser is not None)
-    if out is None and output is None:
-        raise typer.BadParameter("name a folder OUT for the results, or a file with -o")
-    results = Results(out, output)
+    asked.check(has_model=model is not None, has_summariser=summariser is not None)
 
-    def load() -> tuple[Any, Any]:
-        if settings.needs_classifier and settings.needs_summariser:
-            return _load_both(model, summariser, device, threads)
-        return (
-            _load_classifier(model, device, threads) if settings.needs_classifier else None,
-            _load_summariser(summariser, device, threads) if settings.needs_summariser else None,
-        )
+    def load(wanted: Asked) -> Models:
+        return _load_models(wanted, model, summariser, device, threads)
 
+    how = How(max_rejects=max_rejects, is_quiet=quiet)
+    if engine != "ray" and (address or workers):
+        raise typer.BadParameter("--address and --workers need --engine ray")
     try:
-        counts = score_file(source, results, settings, load, is_quiet=quiet)
+        if retry_rejects and engine == "ray":
+            raise typer.BadParameter("--retry-rejects scores here; leave --engine out")
+        if retry_rejects:
+            from tocsin_serving.archive.retry import retry_rejects as retry
+
+            if names or output:
+                raise typer.BadParameter("--retry-rejects takes OUT alone, and makes no -o FILE")
+            counts = retry(out, asked, load)
+        elif engine == "ray":
+            _check_extra("cluster", ("ray",))
+            from tocsin_serving.archive.cluster import Cluster, RayEngine
+
+            with Cluster(
+                address=address, workers=workers, device=device, threads=threads or 1
+            ) as cluster:
+                ray_engine = RayEngine(
+                    cluster, partial(_load_models, asked, _absolute(model), _absolute(summariser))
+                )
+                how = replace(how, engine=ray_engine.score, engine_name="ray")
+                counts = score_archive(names, out, asked, ray_engine.load, output, how)
+        else:
+            counts = score_archive(names, out, asked, lambda: load(asked), output, how)
     except KeyboardInterrupt:
-        print("tocsin: interrupted; no results are kept", file=sys.stderr)
+        print("tocsin: interrupted; run the same command again to go on", file=sys.stderr)
         raise
     if not quiet:
-        print_counts(counts, results)
+        print_counts(counts, out)
     if counts.rejected:
         raise typer.Exit(EXIT_REJECTS)
+
+
+@app.command("report", rich_help_panel="Read articles", epilog=EXIT_CODES)
+def report_command(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished tocsin score.")],
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to draw it: .html for the page, .png for the timeline; OUT/report.html "
+            "without it.",
+        ),
+    ] = None,
+    date_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column that holds the date; published, date, … without it."
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Sharpest passages to show for each label.")
+    ] = 10,
+) -> None:
+    """Count the results of a run by label and month, and draw them.
+
+    Example: tocsin report results/
+
+    Example: tocsin report results/ --draw timeline.png --date-column filed
+    """
+    from tocsin_serving.archive.report import counts_table, write_picture
+    from tocsin_serving.archive.tally import tally_results
+
+    tally = tally_results(out, date_column, top)
+    target = draw or out / "report.html"
+    write_picture(target, tally)
+    _print_table(counts_table(tally))
+    if tally.date_column is None:
+        print("tocsin: no column holds a date; name one with --date-column", file=sys.stderr)
+    print(f"tocsin: drawn into {target}", file=sys.stderr)
 
 
 @app.command(rich_help_panel="Serve", epilog=EXIT_CODES)
@@ -581,6 +762,23 @@ def _load_both(
         return first.result(), second.result()
 
 
+def _load_models(
+    asked: "Asked", model: Path | None, summariser: Path | None, device: str, threads: int | None
+) -> "Models":
+    """The models that a run over an archive needs."""
+    from tocsin_serving.archive.scoring import Models
+
+    if asked.needs_classifier and asked.needs_summariser:
+        both = _load_both(model, summariser, device, threads)
+        return Models(classifier=both[0], summariser=both[1])
+    return Models(
+        classifier=_load_classifier(model, device, threads) if asked.needs_classifier else None,
+        summariser=_load_summariser(summariser, device, threads)
+        if asked.needs_summariser
+        else None,
+    )
+
+
 def _load_classifier(directory: Path | None, device: str, threads: int | None) -> "Classifier":
     from tocsin_models.classifier import load_classifier
 
@@ -601,7 +799,7 @@ def _print_table(table: Any) -> None:
 
 def _print_json(record: dict[str, Any]) -> None:
     """JSON is UTF-8 (RFC 8259), whatever the locale says."""
-    from tocsin_serving.results import format_line
+    from tocsin_serving.lines import format_line
 
     sys.stdout.flush()
     sys.stdout.buffer.write(format_line(record).encode() + b"\n")
@@ -615,6 +813,11 @@ def _check_extra(extra: str, modules: Sequence[str]) -> None:
         raise TocsinError(
             f"this needs {', '.join(missing)}, not installed here: pip install 'tocsin[{extra}]'"
         )
+
+
+def _absolute(directory: Path | None) -> Path | None:
+    """The same directory on a worker, whatever folder that runs in."""
+    return directory and directory.resolve()
 
 
 def _show_notes() -> None:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 
-def _at_least_one(value: int | None) -> int | None:
+def at_least_one(value: int | None) -> int | None:
     if value is not None and value < 1:
         raise typer.BadParameter(f"{value} is too small; give 1 or more")
     return value
@@ -19,7 +19,7 @@ _LENGTH, _MODELS = "Summary", "Models and machine"
 MaxSentences: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        callback=_at_least_one,
+        callback=at_least_one,
         help="Most sentences of a summary; 1 or more.",
         rich_help_panel=_LENGTH,
     ),
@@ -27,7 +27,7 @@ MaxSentences: TypeAlias = Annotated[
 MaxWords: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        callback=_at_least_one, help="Most words of a summary; 1 or more.", rich_help_panel=_LENGTH
+        callback=at_least_one, help="Most words of a summary; 1 or more.", rich_help_panel=_LENGTH
     ),
 ]
 StrictLanguage: TypeAlias = Annotated[
@@ -60,7 +60,7 @@ Device: TypeAlias = Annotated[
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        callback=_at_least_one,
+        callback=at_least_one,
         help="CPU threads, 1 or more, instead of all physical cores.",
         rich_help_panel=_MODELS,
     ),
