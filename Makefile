@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-batch bench-http bench-overload soak measure gate accept bento clean
+.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-batch bench-http bench-ray bench-overload soak measure gate accept bento clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-http: $(STAMP) ## measure the service beside a plain BentoML service
 
 bench-overload: $(STAMP) ## offer the service three times what it can do, for a minute
 	@$(BIN)/python -m tocsin_eval.bench_overload
+
+bench-ray: $(STAMP) ## measure the cluster engine beside the embedded one
+	@$(BIN)/python -m tocsin_eval.bench_ray
 
 soak: $(STAMP) ## load the service for ten minutes and watch its memory
 	@$(BIN)/python -m tocsin_eval.soak

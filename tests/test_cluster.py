@@ -261,10 +261,11 @@ def test_the_client_port_of_ray_is_refused_with_the_way_that_works() -> None:
         Cluster(address="ray://head:10001")
 
 
-def test_an_address_where_no_cluster_is_is_one_line() -> None:
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:9", "head:port"])
+def test_an_address_where_no_cluster_is_is_one_line_at_once(address: str) -> None:
     with (
-        Cluster(address="auto") as nowhere,
-        pytest.raises(ClusterError, match="--address auto did not answer: ") as refused,
+        Cluster(address=address) as nowhere,
+        pytest.raises(ClusterError, match=f"--address {address}") as refused,
     ):
         _ = nowhere.pool
     assert "\n" not in str(refused.value)

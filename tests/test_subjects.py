@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,16 @@ def test_tfidf_reads_files_and_folders_and_changes_revision_with_them(tmp_path: 
 def test_a_baseline_may_not_have_seen_what_it_is_measured_on(tmp_path: Path) -> None:
     # An article on both sides would make the baseline look better than any model.
     train = write_rows(tmp_path / "train.jsonl", "threat")
-    with pytest.raises(DataError, match=r"fitted on 1 articles .*'r3' is one"):
-        opened(f"tfidf:{train}", measured=[passage("r3")])
+    filed = tmp_path / "filed.jsonl"
+    rows_of_articles = (json.loads(line) for line in train.read_text("utf-8").splitlines())
+    filed.write_text(
+        "".join(json.dumps({**row, "article": f"a-{row['id']}"}) + "\n" for row in rows_of_articles),
+        encoding="utf-8",
+    )
+    with pytest.raises(DataError, match=r"fitted on 1 articles .*'a-r3' is one"):
+        opened(f"tfidf:{filed}", measured=[replace(passage("x"), article="a-r3")])
+    # Rows that are numbered from 1 in every file are not the same rows.
+    opened(f"tfidf:{train}", measured=[passage("r3")])
     rows = [passage("a", text="Stock phrase."), passage("b")]
     kept, dropped = without(rows, [passage("c", text="Stock phrase.")])
     assert ([row.id for row in kept], dropped) == (["b"], 1)

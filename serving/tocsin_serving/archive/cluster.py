@@ -23,6 +23,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -79,6 +80,7 @@ TASKS_A_WORKER = 2
 BLOCKS_A_TASK = {"cpu": 1, "cuda": 8}
 # A cluster that has to order machines first takes minutes.
 START_TIMEOUT_S = 600.0
+CONNECT_TIMEOUT_S = 10.0
 # Shared memory of a local cluster: blocks in flight, a few hundred kilobytes each.
 OBJECT_STORE_BYTES = 200_000_000
 # Of the clusters that this process starts; Ray reads it once, and it is never written down.
@@ -170,6 +172,7 @@ class Cluster:
         # Its messages at the terminal are for people who wrote a program for Ray.
         self._set("RAY_BACKEND_LOG_LEVEL", "fatal")
         if self._address is not None:
+            _check_listening(self._address)
             self._start(address=self._address, **settings)
             return
         # Whoever reaches a port of Ray's can run code here and read what is scored. On Linux it
@@ -482,6 +485,24 @@ class _Joins:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself would try for minutes, and say nothing.
+
+    Raises:
+        ClusterError: nobody listens at a host:port.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"--address {address}: no cluster answers there ({error}); give HOST:PORT of its head, "
+            "by default port 6379"
+        ) from None
 
 
 def _set_variable(name: str, value: str | None) -> None:
