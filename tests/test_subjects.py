@@ -171,7 +171,9 @@ def test_a_baseline_may_not_have_seen_what_it_is_measured_on(tmp_path: Path) -> 
     filed = tmp_path / "filed.jsonl"
     rows_of_articles = (json.loads(line) for line in train.read_text("utf-8").splitlines())
     filed.write_text(
-        "".join(json.dumps({**row, "article": f"a-{row['id']}"}) + "\n" for row in rows_of_articles),
+        "".join(
+            json.dumps({**row, "article": f"a-{row['id']}"}) + "\n" for row in rows_of_articles
+        ),
         encoding="utf-8",
     )
     with pytest.raises(DataError, match=r"fitted on 1 articles .*'a-r3' is one"):

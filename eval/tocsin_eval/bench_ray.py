@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     manifest = read_manifest(EMBEDDED["classifier"], check_hashes=False)
     source = data_source("passages", files, min(len(passages), len(texts)))
     models = {manifest.name: manifest.revision}
-    describe_run("tocsin_eval.bench_ray", words, [source], 0, models).print(console)
+    command = ["python", "-m", "tocsin_eval.bench_ray", *words]
+    describe_run(command, [source], 0, models).print(console)
     is_same = len({ran.parts for ran in (*embedded, *ray)}) == 1
     if not is_same:
         console.print("FAILED: the results differ")
