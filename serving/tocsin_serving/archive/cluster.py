@@ -384,10 +384,10 @@ class Elsewhere:
         self.labels = tuple(info.thresholds)
 
     def score(self, texts: Sequence[str]) -> Scores:
-        raise NotImplementedError("the classifier is on the workers")
+        raise RuntimeError("the classifier is on the workers")
 
     def summarise(self, paragraphs: Sequence[Paragraph], limits: Limits) -> Summary:
-        raise NotImplementedError("the summariser is on the workers")
+        raise RuntimeError("the summariser is on the workers")
 
 
 class _Take:
