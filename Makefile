@@ -56,8 +56,8 @@ format: $(STAMP) ## format the code and mend what lint can mend
 lock: $(BIN)/python ## resolve the newest versions again into constraints.txt
 	$(BIN)/python .ci/lock.py
 
-corpus: $(STAMP) ## count the corpus: the table in training/README.md
-	@$(BIN)/python .ci/corpus.py
+corpus: $(STAMP) ## check the corpus and count it: the tables in training/README.md
+	@$(BIN)/python -m tocsin_training.corpus
 
 bench: $(STAMP) ## measure speed against the transformers pipeline
 	@$(BIN)/python -m tocsin_eval.bench

@@ -66,13 +66,6 @@ def test_the_demo_article_has_what_the_demo_shows(repository: Path) -> None:
     assert max(len(paragraph.split()) for paragraph in paragraphs) > 100
 
 
-def test_the_corpus_is_counted_in_the_training_readme(repository: Path) -> None:
-    # A table that nobody recomputes is wrong by the next article.
-    command = [sys.executable, str(repository / ".ci" / "corpus.py")]
-    counted = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert counted in (repository / "training" / "README.md").read_text(encoding="utf-8")
-
-
 def sources(repository: Path) -> list[Path]:
     """Text files of the working copy; what git ignores (environments, builds, caches) left out."""
     listed = subprocess.run(

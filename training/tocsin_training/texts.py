@@ -1,0 +1,59 @@
+"""The texts in a table, and the forms in which texts are compared with each other."""
+
+import re
+from collections.abc import Iterator
+
+from tocsin_eval.cells import Problems, Record
+from tocsin_eval.tables import Source, read_table
+
+_WORD = re.compile(r"\w+")
+
+
+def fold_spaces(text: str) -> str:
+    """Every run of white space as one space, none at the ends."""
+    return " ".join(text.split())
+
+
+def words_of(text: str) -> list[str]:
+    """The words in lower case, without punctuation: what two copies of a text have in common."""
+    return _WORD.findall(text.lower())
+
+
+def read_texts(source: Source, problems: Problems) -> Iterator[list[str]]:
+    """For each row of a table its texts, as they stand there.
+
+    They are the cells ``text``, ``paragraphs`` (a list) and the ``text`` of each of ``passages``
+    (a list of objects); ``article`` where a row has none of these, as CNN/DailyMail names it. What
+    is not text in them is passed over: other people's tables are not ours to mend. A source that
+    cannot be read, or holds no text, is added to ``problems``.
+    """
+    before, has_text = problems.count, False
+    for record in read_table(source, problems):
+        texts = [text for text in _texts(record) if text.strip()]
+        has_text = has_text or bool(texts)
+        yield texts
+    if not has_text and problems.count == before:
+        problems.add(f"{source}: holds no text; it stands in text, paragraphs or passages[].text")
+
+
+def paragraphs_of(texts: list[str]) -> list[str]:
+    """Texts cut at newlines, without those that are empty then."""
+    return [part for text in texts for part in text.split("\n") if part.strip()]
+
+
+def _texts(record: Record) -> Iterator[str]:
+    values = record.values
+    passages = values.get("passages")
+    paragraphs = values.get("paragraphs")
+    found = [
+        values.get("text"),
+        *(paragraphs if isinstance(paragraphs, list) else [paragraphs]),
+        *(p.get("text") for p in _list(passages) if isinstance(p, dict)),
+    ]
+    if not any(isinstance(text, str) for text in found):
+        found = [values.get("article")]
+    yield from (text for text in found if isinstance(text, str))
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
