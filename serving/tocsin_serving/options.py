@@ -70,7 +70,7 @@ Threads: TypeAlias = Annotated[
 class ManyFiles(TyperCommand):
     """Lets ``--train a b c`` take several files, as a shell's ``*.jsonl`` expands to."""
 
-    _MANY = ("--train", "--dev", "--data")
+    _MANY = ("--train", "--dev", "--data", "--texts")
     # A setting looks like learning_rate=1e-4; anything else after them is a file.
     _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*=")
 
@@ -114,6 +114,14 @@ Base: TypeAlias = Annotated[
     str, typer.Option(metavar="NAME|DIR", help="Encoder to start from: a Hub id or a directory.")
 ]
 Out: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="New directory for the model.")]
+ThresholdPolicy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="f1|precision=P",
+        help="Thresholds of highest F1, or the lowest at which the share P of what is labelled is "
+        "right (precision=0.9). The same as the setting threshold_policy=..., which it overrides.",
+    ),
+]
 Config: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE.yaml", help="Settings; key=value overrides them.")
 ]

@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,13 +22,33 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
+    check: Callable[[str], object] | None = None,
 ) -> Any:
-    """A field with its help text; values must lie strictly between ``above`` and ``below``, or be
-    one of the ``choices``."""
-    metadata = {"help": help, "above": above, "below": below, "choices": choices}
+    """A field with its help text; values must lie strictly between ``above`` and ``below``, be one
+    of the ``choices``, or pass the ``check``, which raises ValueError."""
+    limits = {"above": above, "below": below, "choices": choices, "check": check}
+    metadata = {"help": help, **limits}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def parse_policy(policy: str) -> float | None:
+    """The wanted precision of ``precision=0.9``; None for ``f1``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if policy == "f1":
+        return None
+    name, _, value = policy.partition("=")
+    try:
+        precision = float(value)
+    except ValueError:
+        precision = 0.0
+    if name != "precision" or not 0 < precision < 1:
+        raise ValueError(f"{policy!r} is neither f1 nor precision=P with P between 0 and 1")
+    return precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +66,12 @@ class RunConfig:
     head_learning_rate: float = setting(
         1e-3, "peak learning rate of all that is above the encoder", above=0, below=1
     )
+    layer_decay: float = setting(
+        1.0,
+        "factor of the rate from each layer of the encoder to the one below",
+        above=0,
+        below=1.001,
+    )
     weight_decay: float = setting(0.01, "decoupled weight decay", above=-1e-9, below=1)
     warmup_fraction: float = setting(
         0.1, "share of the steps in which the rate rises", above=-1e-9, below=1
@@ -59,6 +85,7 @@ class RunConfig:
     )
     bf16: bool = setting(True, "train in bfloat16 autocast; weights and optimiser stay float32")
     max_steps: int = setting(-1, "stop after so many steps; -1 for all", above=-2)
+    tensorboard: str = setting("", "also log to this directory, where tensorboard is installed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +94,9 @@ class ClassifierConfig(RunConfig):
 
     folds: int = setting(
         3, "article-grouped folds for calibration and thresholds", above=1, below=101
+    )
+    folds_used: int = setting(
+        0, "how many of the folds to train and calibrate on; 0 for all", above=-1
     )
     problem: str = setting(
         "auto",
@@ -78,6 +108,17 @@ class ClassifierConfig(RunConfig):
         "weight of rare labels in the loss: sqrt and inverse of how often each occurs",
         choices=("none", "sqrt", "inverse"),
     )
+    swap_names: float = setting(
+        0.5,
+        "share of passages in which names are exchanged for others, drawn afresh each epoch",
+        above=-1e-9,
+        below=1.001,
+    )
+    threshold_policy: str = setting(
+        "f1",
+        "thresholds of highest F1, or the lowest ones that give a precision: precision=0.9",
+        check=parse_policy,
+    )
     int8: bool = setting(True, "also store the network in int8, for CPUs that have it")
     calibration_sources: list[str] = setting(
         [], "calibrate and set thresholds on rows of these sources only; empty for all"
@@ -85,6 +126,14 @@ class ClassifierConfig(RunConfig):
     definitions: dict[str, str] = setting(
         {}, "what each label means, as the codebook asks it; the service tells its callers"
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptConfig(RunConfig):
+    """Pre-training an encoder further on unlabelled text."""
+
+    mask_share: float = setting(0.2, "share of the tokens that are asked for", above=0, below=1)
+    train_tokens: int = setting(0, "tokens to read; 0 for all", above=-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +236,8 @@ def _convert(value: Any, wanted: Any) -> Any:
 
 def _check_value(value: Any, metadata: typing.Mapping[str, Any]) -> None:
     above, below, choices = metadata["above"], metadata["below"], metadata["choices"]
+    if metadata["check"]:
+        metadata["check"](value)
     if choices and value not in choices:
         raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
     # Written so that nan fails both.

@@ -1,4 +1,4 @@
-"""The two commands of training: settings are read, places checked, then the recipe runs.
+"""The commands of training: settings are read, places checked, then the recipe runs.
 
 The recipes are imported late: torch takes seconds, and a mistyped setting is told before that.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tocsin_eval.columns import parse_columns
 from tocsin_eval.tables import Source
-from tocsin_training.config import ClassifierConfig, SummariserConfig, load_config
+from tocsin_training.config import AdaptConfig, ClassifierConfig, SummariserConfig, load_config
 from tocsin_training.output import check_out
 
 
@@ -33,6 +33,26 @@ def train_classifier(
     from tocsin_training import classifier
 
     classifier.train_classifier(train, dev, base, out, settings, named)
+
+
+def adapt_encoder(
+    texts: Sequence[Source],
+    without: Sequence[Source],
+    base: str,
+    out: Path,
+    config: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Pre-train an encoder further on unlabelled text; see ``adapt.adapt_encoder``.
+
+    Raises:
+        ConfigError: a setting is wrong (all that is is named), or ``out`` is not free.
+    """
+    settings = load_config(AdaptConfig, config, overrides)
+    check_out(out)
+    from tocsin_training import adapt
+
+    adapt.adapt_encoder(texts, without, base, out, settings)
 
 
 def train_summariser(

@@ -1,0 +1,180 @@
+"""Labels of texts that are not ours to ship: kept beside a hash, joined where the text is at hand.
+
+A row of ``training/standoff/*.jsonl`` is ``{"id", "sha256", "article", "source", "labels"}``: the
+hash of one passage's text, the article and the collection it is of, and its labels. It never holds
+the text.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin_eval.cells import Problems, Record
+from tocsin_eval.tables import Source, is_file, read_table
+from tocsin_models.errors import DataError
+from tocsin_training.texts import fold_spaces, paragraphs_of, read_texts
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandoffLabels:
+    """The labels of one passage, sorted; ``sha256`` is ``text_sha256`` of its text."""
+
+    place: str
+    id: str
+    sha256: str
+    article: str
+    source: str
+    labels: tuple[str, ...]
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256, in hex, of a text's UTF-8 with every run of white space folded to one space."""
+    # A lone surrogate has no UTF-8; as it has no hash either, it is nobody's text.
+    return hashlib.sha256(fold_spaces(text).encode(errors="replace")).hexdigest()
+
+
+def read_standoff(sources: Sequence[Source]) -> list[StandoffLabels]:
+    """The rows of some stand-off files, in their order.
+
+    Raises:
+        DataError: with every mistake: a row is not in this form, an id comes twice, one hash has
+            different labels; or there is no row.
+    """
+    problems = Problems()
+    rows: list[StandoffLabels] = []
+    ids: dict[str, str] = {}
+    hashes: dict[str, StandoffLabels] = {}
+    for source in sources:
+        for record in read_table(source, problems):
+            row = _row(record)
+            rows.append(row)
+            if row.id and (place := ids.setdefault(row.id, row.place)) != row.place:
+                record.complain(f"'id' was already used in {place}")
+            first = hashes.setdefault(row.sha256, row)
+            if row.sha256 and first.labels != row.labels:
+                record.complain(f"has the hash of {first.place} and other labels; keep one of them")
+    problems.raise_if_any()
+    if not rows:
+        raise DataError(f"{', '.join(map(str, sources))}: no row to read; at least one is needed")
+    return rows
+
+
+def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) -> int:
+    """Write the rows of ``standoff`` whose text is in ``texts`` to ``out``, in their order.
+
+    A line is ``{"id", "article", "source", "text", "labels"}``, as ``tocsin train classifier``
+    reads it. ``texts`` are tables (``read_texts``); each of their texts is looked at whole and cut
+    at newlines. How many were found and how many not is said on standard error, by source.
+
+    Returns:
+        How many were found, at least 1; ``out`` is there in full, or not changed at all.
+
+    Raises:
+        DataError: a table cannot be read, ``out`` is one of them or cannot be written, or no text
+            was found.
+    """
+    _check_out(out, [*standoff, *texts])
+    rows = read_standoff(standoff)
+    found = _find_texts({row.sha256 for row in rows}, texts)
+    _say_counts(rows, found)
+    kept = [row for row in rows if row.sha256 in found]
+    if not kept:
+        raise DataError(
+            f"none of the {len(rows):,} passages was found in {', '.join(map(str, texts))}; a "
+            "passage is found where it is a text, a paragraph or a line, whole and unchanged"
+        )
+    _write(out, (_line(row, found[row.sha256]) for row in kept))
+    return len(kept)
+
+
+def _row(record: Record) -> StandoffLabels:
+    sha256 = record.text("sha256")
+    if sha256 and not _SHA256.fullmatch(sha256):
+        record.complain("'sha256' is not 64 digits of lower-case hex")
+    if "text" in record.values:
+        record.complain("has a 'text'; stand-off files are made to do without")
+    return StandoffLabels(
+        place=record.place,
+        id=record.text("id"),
+        sha256=sha256,
+        article=record.text("article"),
+        source=record.text("source"),
+        labels=record.labels(),
+    )
+
+
+def _find_texts(wanted: set[str], sources: Sequence[Source]) -> dict[str, str]:
+    """Hash -> text, white space folded, for those of the hashes that some tables hold.
+
+    Raises:
+        DataError: a table cannot be read.
+    """
+    found: dict[str, str] = {}
+    problems = Problems()
+    for source in sources:
+        for texts in read_texts(source, problems):
+            for text in dict.fromkeys([*texts, *paragraphs_of(texts)]):
+                if (sha256 := text_sha256(text)) in wanted:
+                    found.setdefault(sha256, fold_spaces(text))
+    problems.raise_if_any()
+    return found
+
+
+def _say_counts(rows: Sequence[StandoffLabels], found: dict[str, str]) -> None:
+    all_counts = Counter(row.source for row in rows)
+    counts = Counter(row.source for row in rows if row.sha256 in found)
+    for source, count in sorted(all_counts.items()):
+        line = f"{source}: {counts[source]:,} found, {count - counts[source]:,} not"
+        print(line, file=sys.stderr, flush=True)
+
+
+def _line(row: StandoffLabels, text: str) -> str:
+    values = {
+        "id": row.id,
+        "article": row.article,
+        "source": row.source,
+        "text": text,
+        "labels": list(row.labels),
+    }
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _check_out(out: Path, read: Sequence[Source]) -> None:
+    if out.is_dir():
+        raise DataError(f"{out}: is a directory; --out names a file")
+    if any(is_file(source) and Path(source).resolve() == out.resolve() for source in read):
+        raise DataError(f"{out}: is also read; give --out another name")
+
+
+def _write(out: Path, lines: Iterator[str]) -> None:
+    """All of a file or nothing of it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    partial = ""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=out.parent, prefix=f".{out.name}.", delete=False
+        ) as stream:
+            partial = stream.name
+            stream.writelines(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(out)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from None
+    finally:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
