@@ -29,6 +29,16 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_key(tmp_path: Path) 
     )
 
 
+def test_a_policy_that_cannot_be_is_told_with_the_other_mistakes() -> None:
+    """Without it an hour of training would end in a traceback, when thresholds are chosen."""
+    assert problems(None, "threshold_policy=precision=2", "epochs=0") == (
+        "threshold_policy: 'precision=2' is neither f1 nor precision=P with P between 0 and 1",
+        "epochs: 0.0 is not above 0",
+    )
+    config = load_config(ClassifierConfig, None, ["threshold_policy=precision=0.9"])
+    assert config.threshold_policy == "precision=0.9"
+
+
 def test_overrides_win_and_yaml_numbers_are_understood(tmp_path: Path) -> None:
     path = tmp_path / "labels.yaml"
     path.write_text("learning_rate: 1e-4\nseed: 7\nlanguages: [en, fr]\n")
@@ -39,7 +49,10 @@ def test_overrides_win_and_yaml_numbers_are_understood(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["epochs", "epochs=.nan", "seed=1.5", "bf16=1", "languages=en", "batch_size=0", "name=3"],
+    [
+        *("epochs", "epochs=.nan", "seed=1.5", "bf16=1", "languages=en", "batch_size=0", "name=3"),
+        *("threshold_policy=precision=2", "threshold_policy=0.9", "threshold_policy=F1"),
+    ],
 )
 def test_a_value_of_the_wrong_kind_or_range_is_refused(word: str) -> None:
     assert len(problems(None, word)) == 1

@@ -17,6 +17,7 @@ from tocsin_models.manifest import read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph
 from tocsin_models.summariser import load_summariser
+from tocsin_training.fit import ByteDropout, set_dropout
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.train import train_classifier, train_summariser
 
@@ -151,6 +152,69 @@ def test_places_and_bases_that_cannot_be_used_are_refused_at_once(
     settings = ["calibration_sources=[wire]", "folds=2"]
     with pytest.raises(DataError, match="calibration_sources"):
         train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)
+
+
+# Dropout by the byte
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+    """Without it training would drop more or less than the settings say, or scale what it keeps
+    wrongly, so that the network that answers is not the one that learnt."""
+    torch.manual_seed(5)
+    values = torch.rand(300, 1001) + 1  # odd, so that the drawn bytes are cut off
+    for share in (0.1, 0.5):
+        dropped = ByteDropout(share)(values)
+        assert (dropped == 0).float().mean().item() == pytest.approx(share, abs=0.005)
+        kept = (dropped / values)[dropped != 0]
+        assert torch.allclose(kept, kept[0].expand_as(kept))
+        assert dropped.mean().item() == pytest.approx(values.mean().item(), rel=0.005)
+        assert dropped.shape == values.shape
+    # Rows and columns alike: no position is spared.
+    assert (ByteDropout(0.5)(torch.ones(400, 64)) == 0).float().mean(dim=0).min() > 0.3
+
+
+def test_dropout_is_not_the_same_twice_and_obeys_the_seed() -> None:
+    """Without it one set of units would never be trained, or no training could be repeated."""
+    values, dropout = torch.ones(64, 64), ByteDropout(0.3)
+    torch.manual_seed(1)
+    first, second = dropout(values), dropout(values)
+    torch.manual_seed(1)
+    assert torch.equal(dropout(values), first)
+    assert not torch.equal(first, second)
+
+
+def test_dropout_does_nothing_to_a_network_that_answers_or_without_a_share() -> None:
+    """Without it a passage would score differently each time."""
+    values = torch.rand(8, 8)
+    assert torch.equal(ByteDropout(0.5).eval()(values), values)
+    assert torch.equal(ByteDropout(0.0)(values), values)
+    # The settings allow up to 1: even then something is left, and nothing is divided by 0.
+    assert ByteDropout(0.999)(torch.ones(64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_gradients_pass_where_activations_did(kind: torch.dtype) -> None:
+    """Without it units would be taught by what they did not say. bf16 is what training runs in."""
+    torch.manual_seed(2)
+    values = torch.ones(32, 33, dtype=kind, requires_grad=True)
+    dropped = ByteDropout(0.25)(values)
+    assert dropped.dtype == kind
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, dropped.detach())
+    assert 0 < (values.grad == 0).sum() < values.numel()
+
+
+def test_every_dropout_of_a_network_is_set_and_none_on_attention_weights(tiny_base: Path) -> None:
+    """Without it the setting would reach some layers of some families only."""
+    model = hub.load_sequence_classifier(str(tiny_base), ("calm", "threat"))
+    set_dropout(model, 0.25)
+    found = [module for module in model.modules() if isinstance(module, ByteDropout)]
+    assert len(found) == 1 + 2 * 2 + 1  # embeddings, two in each layer, head
+    left = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert left == [0.0, 0.0]
+    names = {name for name, module in model.named_modules() if isinstance(module, ByteDropout)}
+    assert "dropout" in names
 
 
 def articles(path: Path, count: int, seed: int) -> Path:

@@ -20,6 +20,7 @@ from typing import Any
 
 from tocsin_eval.cells import Problems, Record, json_list
 from tocsin_eval.columns import list_names, no_column, pick_fields
+from tocsin_eval.names import Name
 from tocsin_eval.tables import Source, read_table, source_stem, update_digest
 from tocsin_models.errors import DataError
 from tocsin_models.records import Kind
@@ -35,7 +36,8 @@ class LabelledPassage:
     """One passage with its labels, sorted. ``article`` groups passages of the same article.
 
     ``position`` is its index in the article, from 0 and with boilerplate counted; None where it is
-    not known. ``columns`` are the other columns of its row, and of a whole article's row, as text.
+    not known. ``names`` are those listed with a whole article. ``columns`` are the other columns
+    of its row, and of a whole article's row, as text.
     """
 
     id: str
@@ -45,6 +47,7 @@ class LabelledPassage:
     source: str
     kind: Kind = "body"
     position: int | None = None
+    names: tuple[Name, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
@@ -249,6 +252,7 @@ def _passages(fields: Record, others: Record, article: str) -> list[LabelledPass
     """The passages of a whole article that are not boilerplate. The first is its headline, unless
     it says otherwise or stands alone."""
     source, outer = fields.name("source", ""), others.scalars(frozenset())
+    names = _listed_names(others.values.get("names"))
     kept: list[tuple[int, Record, str, tuple[str, ...]]] = []
     for index, row in enumerate(fields.rows("passages")):
         is_boilerplate, labels, text = row.flag("boilerplate"), row.labels(), row.text("text")
@@ -263,10 +267,27 @@ def _passages(fields: Record, others: Record, article: str) -> list[LabelledPass
             source=source,
             kind=_kind(row, "headline" if number == 0 and len(kept) > 1 else "body"),
             position=index,
+            names=names,
             columns=outer | row.scalars(_OF_A_PASSAGE),
         )
         for number, (index, row, text, labels) in enumerate(kept)
     ]
+
+
+def _listed_names(found: object) -> tuple[Name, ...]:
+    """The names of an article as ``training/corpus`` lists them; a column ``names`` of any other
+    make is somebody else's, and is left alone."""
+    listed = found if isinstance(found, list) else []
+    if not all(
+        isinstance(name, dict)
+        and isinstance(name.get("kind"), str)
+        and isinstance(name.get("forms"), list)
+        and all(isinstance(form, str) and form for form in name["forms"])
+        and name["forms"]
+        for name in listed
+    ):
+        return ()
+    return tuple(Name(kind=name["kind"], forms=tuple(name["forms"])) for name in listed)
 
 
 def _kind(record: Record, default: Kind) -> Kind:

@@ -14,14 +14,19 @@ import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import GroupKFold
 
 from tocsin_models.errors import ModelError
+from tocsin_training.config import parse_policy
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 # Below this many positives a fitted line says more about the sample than about the label.
 MIN_POSITIVES = 5
+
+# The precision of fewer passages than this says little.
+MIN_JUDGED = 20
 
 # Between these 1 / temperature is looked for. Past the first, all labels are as good as equal.
 SCALES = (0.01, 100.0)
@@ -36,26 +41,59 @@ class Calibration:
     thresholds: Floats
 
 
-def fit_calibration(logits: Floats, targets: Bools) -> Calibration:
-    """Scale, offset and the threshold of highest F1, per label.
+def fit_calibration(
+    logits: Floats, targets: Bools, articles: npt.NDArray[Any], policy: str = "f1"
+) -> Calibration:
+    """Scale, offset and threshold, per label.
+
+    Scale and offset (Platt) or the scale alone (temperature): whichever gives the lower log loss
+    on articles that it was not fitted on.
 
     Args:
         logits: shape (texts, labels), from models that did not see the text.
         targets: shape (texts, labels).
+        articles: shape (texts,), which article each text is of.
+        policy: as ``parse_policy`` reads it.
     """
+    precision = parse_policy(policy)
     labels = logits.shape[1]
     scale, offset, thresholds = np.ones(labels), np.zeros(labels), np.full(labels, 0.5)
     for column in range(labels):
         truth = targets[:, column]
         if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
             continue
-        line = LogisticRegression(C=1e6).fit(logits[:, [column]], truth)
+        found = _line(logits[:, column], truth, articles)
         # A negative slope would turn the ranking round: then the label was not learnt.
-        if line.coef_[0, 0] > 0:
-            scale[column], offset[column] = line.coef_[0, 0], line.intercept_[0]
+        if found[0] > 0:
+            scale[column], offset[column] = found
         probabilities = 1 / (1 + np.exp(-(scale[column] * logits[:, column] + offset[column])))
-        thresholds[column] = best_threshold(probabilities, truth)
+        thresholds[column] = (
+            best_threshold(probabilities, truth)
+            if precision is None
+            else precise_threshold(probabilities, truth, precision)
+        )
     return Calibration(scale=scale, offset=offset, thresholds=thresholds)
+
+
+def _line(logits: Floats, truth: Bools, articles: npt.NDArray[Any]) -> tuple[float, float]:
+    """Scale and offset of one label, the offset 0 where it does not help unseen articles."""
+    losses = {True: 0.0, False: 0.0}
+    folds = min(5, len(set(articles)))
+    if folds > 1:
+        for inside, outside in GroupKFold(folds).split(logits, groups=articles):
+            if len(set(truth[inside])) < 2:
+                continue
+            for has_offset in losses:
+                scale, offset = _logistic(logits[inside], truth[inside], has_offset)
+                powers = scale * logits[outside] + offset
+                losses[has_offset] += float(np.logaddexp(0, powers).sum())
+                losses[has_offset] -= float(powers[truth[outside]].sum())
+    return _logistic(logits, truth, has_offset=losses[True] <= losses[False])
+
+
+def _logistic(logits: Floats, truth: Bools, has_offset: bool) -> tuple[float, float]:
+    line = LogisticRegression(C=1e6, fit_intercept=has_offset).fit(logits[:, None], truth)
+    return float(line.coef_[0, 0]), float(np.ravel(line.intercept_)[0])
 
 
 def fit_temperature(logits: Floats, targets: Bools) -> Calibration:
@@ -99,6 +137,18 @@ def best_threshold(probabilities: Floats, truth: Bools) -> float:
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     near_peak = thresholds[f1[:-1] >= f1.max() - 0.005]
     return float(np.clip(np.median(near_peak), 0.01, 0.99))
+
+
+def precise_threshold(probabilities: Floats, truth: Bools, wanted: float) -> float:
+    """The lowest threshold above which at least the ``wanted`` share is right, there and at every
+    higher threshold of 20 or more passages; 0.99 where none is that sure."""
+    order = np.argsort(-probabilities)
+    found = np.cumsum(truth[order]) / np.arange(1, len(order) + 1)
+    # A threshold takes in all passages of one probability, or none of them.
+    ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))
+    low = ends[(found[ends] < wanted) & (ends + 1 >= MIN_JUDGED)]
+    sure = ends[(found[ends] >= wanted) & (ends < (low[0] if len(low) else len(order)))]
+    return float(np.clip(probabilities[order[sure[-1]]], 0.01, 0.99)) if len(sure) else 0.99
 
 
 def fold_calibration(model: torch.nn.Module, calibration: Calibration) -> None:

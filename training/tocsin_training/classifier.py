@@ -27,11 +27,13 @@ from tocsin_training.calibration import (
     fold_calibration,
 )
 from tocsin_training.config import ClassifierConfig
+from tocsin_training.examples import Examples
 from tocsin_training.fit import Example, fit
-from tocsin_training.output import describe_data, say, write_directory
+from tocsin_training.output import describe_data, move_directory, say, write_directory
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
 from tocsin_training.targets import Matrix, Target, choose_loss, choose_target
+from tocsin_training.work import Work
 
 
 def train_classifier(
@@ -61,16 +63,20 @@ def train_classifier(
     kind = "one label each" if target.is_single_label else "any number of labels each"
     say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; {kind}: {labels}")
 
+    data = describe_data(train, dev)
+    problem = "single_label" if target.is_single_label else "multi_label"
+    described = {"config": dataclasses.asdict(config), "problem": problem, "columns": dict(columns)}
+    work = Work(out, {**described, "base": base, "data": [dict(row) for row in data]})
     tokenizer = hub.load_tokenizer(base)
-    examples = _encode(passages, target, tokenizer, config.max_tokens)
+    recipe = _Recipe(base, target, tokenizer, config, work)
     truth = target.matrix(passages)
-    calibration = _calibrate(passages, examples, truth, base, target, tokenizer, config)
+    calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
     say(f"thresholds {thresholds}; training on everything")
 
-    model = _fine_tune(examples, truth, base, target, tokenizer, config)
+    model = recipe.fine_tune(passages, "everything")
     fold_calibration(model, calibration)
-    logits = _logits(model, _encode(dev_passages, target, tokenizer, config.max_tokens), tokenizer)
+    logits = recipe.logits(model, dev_passages)
     metrics = classifier_metrics(
         dev_passages,
         labels,
@@ -97,31 +103,17 @@ def train_classifier(
             )
         },
         definitions=config.definitions,
-        data=describe_data(train, dev),
+        data=data,
         metrics=metrics,
-        training={
-            "config": dataclasses.asdict(config),
-            "folds_by": "article",
-            "problem": "single_label" if target.is_single_label else "multi_label",
-            "columns": dict(columns),
-        },
+        training={**described, "folds_by": "article"},
     )
-    write_directory(out, model, tokenizer, manifest)
+    made = work.staging()
+    write_directory(made, model, tokenizer, manifest)
     if config.int8:
         say("quantising to int8")
-        quantise_classifier(out, [passage.text for passage in passages], config.seed)
-
-
-def _encode(
-    passages: Sequence[LabelledPassage], target: Target, tokenizer: Any, max_tokens: int
-) -> list[Example]:
-    """Token ids and targets; a passage longer than a window is trained on by its first one."""
-    texts = [passage.text for passage in passages]
-    ids = tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"] if texts else []
-    return [
-        {"input_ids": row, "labels": target.of(passage)}
-        for row, passage in zip(ids, passages, strict=True)
-    ]
+        quantise_classifier(made, [passage.text for passage in passages], config.seed)
+    move_directory(made, out)
+    work.remove()
 
 
 def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]:
@@ -133,48 +125,70 @@ def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]
     }
 
 
-def _fine_tune(
-    examples: Sequence[Example],
-    truth: Matrix,
-    base: str,
-    target: Target,
-    tokenizer: Any,
-    config: ClassifierConfig,
-) -> torch.nn.Module:
-    # New layers are drawn at loading, so the seed must be set before it too.
-    torch.manual_seed(config.seed)
-    model = hub.load_sequence_classifier(base, target.labels, target.problem_type)
-    loss = choose_loss(truth, target, config.balance)
-    collate = functools.partial(_collate, tokenizer=tokenizer)
-    return fit(model, model.base_model, examples, collate, config, loss)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What every fine-tuning of a run shares."""
+
+    base: str
+    target: Target
+    tokenizer: Any
+    config: ClassifierConfig
+    work: Work
+
+    def fine_tune(self, passages: Sequence[LabelledPassage], stage: str) -> torch.nn.Module:
+        """The base, fine-tuned on ``passages``; ``stage`` names the checkpoints."""
+        config = self.config
+        # New layers are drawn at loading, so the seed must be set before it too.
+        torch.manual_seed(config.seed)
+        model = hub.load_sequence_classifier(
+            self.base, self.target.labels, self.target.problem_type
+        )
+        return fit(
+            model,
+            model.base_model,
+            self._examples(passages, config.swap_names),
+            functools.partial(_collate, tokenizer=self.tokenizer),
+            config,
+            self.work.checkpoints(stage),
+            choose_loss(self.target.matrix(passages), self.target, config.balance),
+        )
+
+    def logits(
+        self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
+    ) -> npt.NDArray[np.float64]:
+        """Shape (passages, labels), of the passages with their own names."""
+        examples = self._examples(passages, 0.0)
+        rows = [examples[index] for index in range(len(examples))]
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
+        found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(rows)
+        with torch.inference_mode():
+            for start in range(0, len(order), 32):
+                chunk = order[start : start + 32]
+                batch = _collate([rows[index] for index in chunk], self.tokenizer)
+                del batch["labels"]
+                for index, row in zip(chunk, model(**batch).logits.double().numpy(), strict=True):
+                    found[index] = row
+        return np.stack(found)
+
+    def _examples(self, passages: Sequence[LabelledPassage], swap_share: float) -> Examples:
+        return Examples(
+            passages,
+            self.target,
+            self.tokenizer,
+            self.config.max_tokens,
+            self.config.seed,
+            swap_share,
+        )
 
 
-def _logits(
-    model: torch.nn.Module, examples: Sequence[Example], tokenizer: Any
-) -> npt.NDArray[np.float64]:
-    order = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
-    found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(examples)
-    with torch.inference_mode():
-        for start in range(0, len(order), 32):
-            chunk = order[start : start + 32]
-            batch = _collate([examples[index] for index in chunk], tokenizer)
-            del batch["labels"]
-            for index, row in zip(chunk, model(**batch).logits.double().numpy(), strict=True):
-                found[index] = row
-    return np.stack(found)
+def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Recipe) -> Calibration:
+    """Out-of-fold logits of ``folds`` models, then calibration on the wanted sources.
 
-
-def _calibrate(
-    passages: Sequence[LabelledPassage],
-    examples: Sequence[Example],
-    truth: Matrix,
-    base: str,
-    target: Target,
-    tokenizer: Any,
-    config: ClassifierConfig,
-) -> Calibration:
-    """Out-of-fold logits of ``config.folds`` models, then calibration on the wanted sources."""
-    articles = [passage.article for passage in passages]
+    With ``folds_used`` it is the left-out articles of so many folds only: less to calibrate on, but
+    one of four folds costs a quarter of what four do.
+    """
+    config = recipe.config
+    articles = np.array([passage.article for passage in passages])
     wanted = np.array(
         [
             not config.calibration_sources or passage.source in config.calibration_sources
@@ -182,11 +196,20 @@ def _calibrate(
         ]
     )
     logits = np.zeros(truth.shape)
+    is_read = np.zeros(len(passages), bool)
     splitter = GroupKFold(config.folds, shuffle=True, random_state=config.seed)
-    for fold, (inside, outside) in enumerate(splitter.split(examples, groups=articles), start=1):
-        say(f"fold {fold} of {config.folds}: {len(inside)} passages")
-        some = [examples[i] for i in inside]
-        model = _fine_tune(some, truth[inside], base, target, tokenizer, config)
-        logits[outside] = _logits(model, [examples[i] for i in outside], tokenizer)
-    fitted = fit_temperature if target.is_single_label else fit_calibration
-    return fitted(logits[wanted], truth[wanted])
+    for fold, (inside, outside) in enumerate(splitter.split(passages, groups=articles), start=1):
+        stage = f"fold-{fold}"
+        found = recipe.work.load(stage)
+        if found is None:
+            say(f"fold {fold} of {config.folds}: {len(inside)} passages")
+            model = recipe.fine_tune([passages[row] for row in inside], stage)
+            found = recipe.logits(model, [passages[row] for row in outside])
+            recipe.work.keep(stage, found)
+        logits[outside], is_read[outside] = found, True
+        if fold == config.folds_used:
+            break
+    wanted &= is_read
+    if recipe.target.is_single_label:
+        return fit_temperature(logits[wanted], truth[wanted])
+    return fit_calibration(logits[wanted], truth[wanted], articles[wanted], config.threshold_policy)

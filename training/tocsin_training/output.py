@@ -62,6 +62,12 @@ def write_directory(out: Path, model: Any, tokenizer: Any, manifest: Manifest) -
     (partial / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     tokenizer.save_pretrained(partial)
     write_manifest(partial, dataclasses.replace(manifest, files=hash_files(partial)))
+    move_directory(partial, out)
+
+
+def move_directory(finished: Path, out: Path) -> None:
+    """Put a directory that is finished where ``out`` is free or an empty directory."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
         out.rmdir()
-    partial.replace(out)
+    finished.replace(out)

@@ -26,8 +26,9 @@ from tocsin_models.tokens import TextTokenizer
 from tocsin_models.windows import Window, cut_windows, to_arrays
 from tocsin_training.config import SummariserConfig
 from tocsin_training.fit import Example, fit
-from tocsin_training.output import describe_data, say, write_directory
+from tocsin_training.output import describe_data, move_directory, say, write_directory
 from tocsin_training.report import summariser_metrics
+from tocsin_training.work import Work
 
 
 def train_summariser(
@@ -60,7 +61,17 @@ def train_summariser(
     torch.manual_seed(config.seed)
     shape = DocumentShape(layers=config.document_layers)
     scorer = SentenceScorer(hub.load_encoder(base), shape)
-    fit(_WithLoss(scorer), scorer.encoder, examples, _Collate(tokenizer, config.max_tokens), config)
+    data = describe_data(train, dev)
+    described = {"config": dataclasses.asdict(config), "articles": len(examples)}
+    work = Work(out, {**described, "base": base, "data": [dict(row) for row in data]})
+    fit(
+        _WithLoss(scorer),
+        scorer.encoder,
+        examples,
+        _Collate(tokenizer, config.max_tokens),
+        config,
+        work.checkpoints("everything"),
+    )
 
     scorer.config.update({"document_layers": shape.layers, "max_windows": config.max_windows})
     manifest = Manifest(
@@ -71,17 +82,20 @@ def train_summariser(
         base=base,
         licence=config.licence,
         files={},
-        data=describe_data(train, dev),
-        training={"config": dataclasses.asdict(config), "articles": len(examples)},
+        data=data,
+        training=described,
     )
-    write_directory(out, scorer, hf_tokenizer, manifest)
+    made = work.staging()
+    write_directory(made, scorer, hf_tokenizer, manifest)
     told = [article for source in dev for article in read_summaries(source, columns=columns)]
     metrics = summariser_metrics(
-        load_summariser(out), told[: config.dev_rows], Limits(max_sentences=3), config.seed
+        load_summariser(made), told[: config.dev_rows], Limits(max_sentences=3), config.seed
     )
     say(f"dev: {json.dumps(metrics)}")
-    manifest = read_manifest(out)
-    write_manifest(out, dataclasses.replace(manifest, metrics=metrics))
+    manifest = read_manifest(made)
+    write_manifest(made, dataclasses.replace(manifest, metrics=metrics))
+    move_directory(made, out)
+    work.remove()
 
 
 def _prepare(

@@ -1,0 +1,199 @@
+"""A training that is killed goes on where it stopped, and leaves nothing half-written behind."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.support import Ran, run
+
+from tocsin_models.manifest import read_manifest
+from tocsin_training import classifier, fit, summariser
+
+SAVE_STEPS = 2
+SETTINGS = ("folds=2", "int8=false", "bf16=false", "batch_size=4", "max_tokens=32", "epochs=3")
+SENTENCES = {
+    "threat": "The army of Sahlan vowed to burn the port of Kabul, row {}.",
+    "calm": "The envoy of Varkhan painted the long school at the quiet end of town, {}.",
+}
+
+# The command line, which kills itself (kill -9) at a step of a stage: "whole" when the step is
+# done, "torn" while its checkpoint is being written.
+KILLED = """
+import os, signal, sys
+import torch
+from transformers import Trainer
+from tocsin_training import fit
+from tocsin_serving.cli import main
+
+fit.SAVE_STEPS, wanted = int(sys.argv.pop(1)), sys.argv.pop(1).split(":")
+torch.set_num_threads(1)
+
+def kill(trainer, how):
+    stage = os.path.basename(trainer.args.output_dir)
+    if [stage, str(trainer.state.global_step), how] == wanted:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def before(name, how):
+    original = getattr(Trainer, name)
+    def patched(self, *args, **others):
+        kill(self, how)
+        return original(self, *args, **others)
+    setattr(Trainer, name, patched)
+
+before("_save_rng_state", "torn")
+before("training_step", "whole")
+main()
+"""
+
+
+def write(path: Path, count: int) -> Path:
+    rows = [
+        {
+            "id": f"{path.stem}-{index}",
+            "article": f"{path.stem}-{index // 2}",
+            "text": SENTENCES["threat" if index % 3 else "calm"].format("very " * (index % 5)),
+            "labels": [["threat"] if index % 3 else ["calm"], []][index % 7 == 0],
+        }
+        for index in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """``tocsin train classifier`` of one table."""
+
+    folder: Path
+    base: Path
+
+    def words(self, out: Path, *settings: str) -> list[str]:
+        train, dev = (str(self.folder / name) for name in ("train.jsonl", "dev.jsonl"))
+        options = ["--train", train, "--dev", dev, "--base", str(self.base), "--out", str(out)]
+        return ["train", "classifier", *options, *SETTINGS, *settings]
+
+    def run(self, out: Path, *settings: str) -> Ran:
+        return run(*self.words(out, *settings))
+
+    def killed(self, out: Path, when: str) -> str:
+        """Start it in a process of its own that dies at ``when``; what it said."""
+        words = [sys.executable, "-c", KILLED, str(SAVE_STEPS), when, *self.words(out)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        return done.stderr
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Checkpoints every other step; one thread, as sums in another order differ a little."""
+    monkeypatch.setattr(fit, "SAVE_STEPS", SAVE_STEPS)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def command(tiny_base: Path, tmp_path: Path) -> Command:
+    write(tmp_path / "train.jsonl", 24)
+    write(tmp_path / "dev.jsonl", 8)
+    return Command(folder=tmp_path, base=tiny_base)
+
+
+def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(
+    command: Command, tmp_path: Path
+) -> None:
+    """Without it a restart could read rows twice and others never, draw other names or other
+    dropout, or stumble over the checkpoint that was being written when the power went."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert command.run(whole).code == 0
+
+    # In the second epoch of the second fold; each fold has 3 steps an epoch.
+    first = command.killed(out, "fold-2:5:whole")
+    assert "going on" not in first
+    assert not out.exists()
+    # In the third epoch of the last training, 6 steps an epoch, its checkpoint half-written.
+    second = command.killed(out, "everything:14:torn")
+    assert "going on with the unfinished training" in second
+    assert "fold 1 of 2" not in second, "a fold that was finished is not trained again"
+    assert not out.exists()
+
+    other = command.run(out, "learning_rate=0.0003")
+    assert other.code == 2
+    assert "config.learning_rate" in other.err
+    assert "Traceback" not in other.err
+
+    last = command.run(out)
+    assert last.code == 0, last.err
+    assert "going on with the unfinished training" in last.err
+    assert "fold 2 of 2" not in last.err
+    assert sorted(tmp_path.glob("*.unfinished")) == sorted(tmp_path.glob("*.partial")) == []
+    expected, found = (load_file(folder / "model.safetensors") for folder in (whole, out))
+    assert expected.keys() == found.keys()
+    different = [name for name in expected if not torch.equal(expected[name], found[name])]
+    assert different == []
+    assert read_manifest(out).revision == read_manifest(whole).revision
+    assert read_manifest(out).thresholds == read_manifest(whole).thresholds
+
+
+def interrupt(*args: object, **others: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_classifier_stopped_at_the_last_step_leaves_no_directory_without_it(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it a training killed while it quantises would leave a model directory that loads
+    and lacks its int8 network, and that the same command refuses to finish."""
+    out = tmp_path / "out"
+    settings = ("int8=true", "max_steps=1")
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "quantise_classifier", interrupt)
+        assert command.run(out, *settings).code == 130
+    assert not out.exists()
+    quantised: list[Path] = []
+    monkeypatch.setattr(
+        classifier, "quantise_classifier", lambda where, *_: quantised.append(where)
+    )
+    done = command.run(out, *settings)
+    assert done.code == 0, done.err
+    assert len(quantised) == 1
+    assert read_manifest(out).task == "classifier"
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_a_summariser_stopped_before_it_is_measured_leaves_no_directory(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it a summariser killed while dev is read would leave a directory without metrics,
+    and the same command would refuse to finish it."""
+    for name, count in (("train", 6), ("dev", 2)):
+        rows = [
+            {
+                "id": f"{name}-{index}",
+                "paragraphs": ["The army shelled the port.", f"The school has {index} rooms."],
+                "highlights": ["The army shelled the port."],
+            }
+            for index in range(count)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    words = ["train", "summariser", "--train", tmp_path / "train.jsonl"]
+    words += ["--dev", tmp_path / "dev.jsonl", "--base", tiny_base, "--out", tmp_path / "out"]
+    words += ["bf16=false", "max_steps=2", "max_tokens=32"]
+    with monkeypatch.context() as patch:
+        patch.setattr(summariser, "summariser_metrics", interrupt)
+        assert run(*words).code == 130
+    assert not (tmp_path / "out").exists()
+    done = run(*words)
+    assert done.code == 0, done.err
+    assert "going on" in done.err
+    assert "rouge1" in read_manifest(tmp_path / "out").metrics
+    assert not (tmp_path / "out.unfinished").exists()

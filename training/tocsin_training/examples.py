@@ -1,0 +1,60 @@
+"""Labelled passages as a network takes them: token ids and targets, names exchanged on the way."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tocsin_eval.data import LabelledPassage
+from tocsin_eval.names import swap_names
+from tocsin_training.targets import Target
+
+
+class Examples(torch.utils.data.Dataset[dict[str, Any]]):
+    """Rows of ``input_ids`` (a passage longer than a window by its first one) and ``labels``.
+
+    In ``swap_share`` of the passages names are exchanged for others (``tocsin_eval.names``), drawn
+    by the seed, the ``epoch`` and the row: the same run reads the same text after a restart too.
+    """
+
+    epoch = 0
+
+    def __init__(
+        self,
+        passages: Sequence[LabelledPassage],
+        target: Target,
+        tokenizer: Any,
+        max_tokens: int,
+        seed: int,
+        swap_share: float = 0.0,
+    ) -> None:
+        self._passages = passages
+        self._target = target
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        self._seed = seed
+        self._swap_share = swap_share
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        passage = self._passages[index]
+        chance = random.Random(f"{self._seed} {self.epoch} {index}")
+        text = passage.text
+        if chance.random() < self._swap_share:
+            text = swap_names(text, passage.names, chance)
+        ids = self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
+        return {"input_ids": ids, "labels": self._target.of(passage)}
+
+    def some(self, rows: Sequence[int]) -> "Examples":
+        """The same over these rows only."""
+        return Examples(
+            [self._passages[row] for row in rows],
+            self._target,
+            self._tokenizer,
+            self._max_tokens,
+            self._seed,
+            self._swap_share,
+        )

@@ -1,0 +1,79 @@
+"""What an unfinished training has done so far: a run that was killed goes on where it stopped."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tocsin_models.errors import ConfigError
+from tocsin_training.output import say
+
+
+class Work:
+    """The folder ``OUT.unfinished``: checkpoints of the stage at hand, results of stages done.
+
+    It belongs to one run, described by ``run`` (settings, base, hashes of the data; JSON values).
+
+    Raises:
+        ConfigError: the folder holds the work of a run that was described otherwise.
+    """
+
+    def __init__(self, out: Path, run: Mapping[str, Any]) -> None:
+        self.folder = out.with_name(out.name + ".unfinished")
+        described = self.folder / "run.json"
+        run = json.loads(json.dumps(run))
+        if described.exists():
+            differing = _differences(json.loads(described.read_text(encoding="utf-8")), run)
+            if differing:
+                raise ConfigError(
+                    str(self.folder),
+                    [f"an unfinished training lies here, with other {', '.join(differing)}; delete "
+                     "the folder, or give another --out"],
+                )  # fmt: skip
+            say(f"going on with the unfinished training in {self.folder}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = described.with_suffix(".partial")
+        partial.write_text(json.dumps(run, indent=2, sort_keys=True), encoding="utf-8")
+        partial.replace(described)
+
+    def checkpoints(self, stage: str) -> Path:
+        """Where a stage keeps its checkpoints."""
+        return self.folder / stage
+
+    def staging(self) -> Path:
+        """A free place for the model directory until it is whole."""
+        place = self.folder / "model"
+        shutil.rmtree(place, ignore_errors=True)
+        return place
+
+    def load(self, stage: str) -> npt.NDArray[np.float64] | None:
+        """The result of a stage, if it was finished."""
+        path = self.folder / f"{stage}.npy"
+        return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def keep(self, stage: str, result: npt.NDArray[np.float64]) -> None:
+        """The stage is finished: keep its result, drop its checkpoints."""
+        partial = self.folder / f"{stage}.partial"
+        with partial.open("wb") as file:
+            np.save(file, result, allow_pickle=False)
+        partial.replace(self.folder / f"{stage}.npy")
+        shutil.rmtree(self.checkpoints(stage), ignore_errors=True)
+
+    def remove(self) -> None:
+        """The training is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            names.append(prefix + key)
+    return names
