@@ -213,8 +213,8 @@ def test_an_input_that_changes_under_a_run_is_refused_and_put_back_goes_on(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_input(tiny_models: TinyModels, tmp_path: Path) -> None:
-    # Ten times the rows: what lies between the threads is bounded. It grew by 245 MiB, and by less
-    # and less: we suspect what OpenVINO keeps for each shape of a batch, and have not proved it.
+    # Ten times the rows: what lies between the threads is bounded, and so are the shapes of
+    # batches, for each of which OpenVINO keeps kernels. It grew by 245 MiB when they were not.
     peaks = []
     for rows in (20_000, 200_000):
         source = write_archive(tmp_path / f"in{rows}.jsonl", rows)
@@ -229,4 +229,4 @@ def test_memory_does_not_grow_with_the_input(tiny_models: TinyModels, tmp_path: 
         assert process.returncode == 3
         peaks.append(peak_mib)
     assert peaks[1] < 1.2 * 1024
-    assert peaks[1] < peaks[0] + 400
+    assert peaks[1] < peaks[0] + 100

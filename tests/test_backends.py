@@ -144,3 +144,28 @@ def test_openvino_cannot_report_home() -> None:
     open_network(network("a"), "cpu")
     assert sys.modules["openvino_telemetry"] is None
     assert backends.cache_directory().is_dir()
+
+
+def test_many_batches_at_a_time_answer_in_their_order() -> None:
+    # Streams finish as they like; answers in the order of finishing would label the wrong passages.
+    batches = [{"values": np.full((rows, 4), rows, np.float32)} for rows in (9, 1, 7, 2, 30, 1, 3)]
+    alone = open_network(network("a"), "cpu")
+    expected = [alone.run(batch) for batch in batches]
+    side_by_side = open_network(network("a"), "cpu", hint="throughput")
+    for runner in (alone, side_by_side, TorchRunner(network("a").build(), "cpu", "f32")):
+        found = list(runner.run_all(iter(batches)))
+        assert [len(rows) for rows in found] == [9, 1, 7, 2, 30, 1, 3]
+        assert all(np.allclose(*pair, atol=0.1) for pair in zip(found, expected, strict=True))
+    assert all(map(np.array_equal, side_by_side.run_all(batches), expected))
+
+
+@pytest.mark.parametrize("bad", range(7))
+def test_a_batch_that_fails_leaves_the_network_usable(bad: int) -> None:
+    # The archive then asks for each row alone, of the same requests.
+    runner = open_network(network("a"), "cpu", hint="throughput")
+    batches = [VALUES] * 7
+    batches[bad] = {"another": VALUES["values"]}
+    with pytest.raises(RuntimeError):
+        list(runner.run_all(batches))
+    for found in runner.run_all([VALUES] * 5):
+        assert np.allclose(found, 2 * VALUES["values"] + 1, atol=0.1)

@@ -3,7 +3,9 @@
     make bench-batch      or   python -m tocsin_eval.bench_batch [--rows N] [--memory-mb 10 1000]
 
 Both score the same passages with the same model on the CPU. Ours is the real process, from the
-shell, start-up taken off: it is what a run over a single row takes. Exit code 1 where it is less
+shell: start-up, which is what a run over a single row takes, is taken off, as building the pipeline
+is not counted either; the ratio with both in stands below. Rows are enough for ten seconds of ours,
+in which it meets most of the shapes that it compiles kernels for. Exit code 1 where it is less
 than six times as fast, or where its memory passes 1.2 GiB (the targets of issue 5).
 """
 
@@ -35,7 +37,7 @@ from tocsin_models.manifest import EMBEDDED, Manifest, hash_files, read_manifest
 LEAST_RATIO = 6.0
 MOST_MEMORY_MIB = 1.2 * 1024
 BATCH_SIZE = 32
-ROWS = 2_000
+ROWS = 4_000
 REPEATS = 3
 # Megabytes of input with the default model, and with a tiny one that gets through so many.
 MEMORY_MB = (10, 1_000)
@@ -69,6 +71,10 @@ class Rates:
     @property
     def ratio(self) -> float:
         return self.ours_per_s / self.pipeline_per_s
+
+    @property
+    def ratio_with_start(self) -> float:
+        return (median(self.pipeline_s) + self.pipeline_start_s) / median(self.ours_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +347,7 @@ def _print(console: Console, rates: Rates, peaks: Iterable[Peak]) -> None:
         (theirs, f"{rates.pipeline_per_s:.0f} rows/s", _each(rates.pipeline_s)),
         ("tocsin score --unit passage", f"{rates.ours_per_s:.0f} rows/s", _each(rates.ours_s)),
         ("tocsin score against the pipeline", f"{rates.ratio:.2f} times", "without start-up"),
+        ("  the same", f"{rates.ratio_with_start:.2f} times", "with the start-up of both"),
         (
             "  start-up of tocsin score, taken off",
             f"{median(rates.our_start_s):.2f} s",

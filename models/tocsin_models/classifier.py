@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Network, Precision, Runner, network_key, open_network
+from tocsin_models.backends import Hint, Network, Precision, Runner, network_key, open_network
 from tocsin_models.errors import ModelDamaged, ModelError
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_models.passages import split_windows
@@ -24,6 +24,8 @@ INT8_FILE = "model.int8.xml"
 # Tokens a batch holds. Past a few thousand a larger batch is not faster on a CPU (make bench), and
 # on a GPU this still fills the device.
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+# The same where each core of a CPU has a batch of its own.
+CORE_BATCH_TOKENS = 512
 
 
 def load_classifier(
@@ -32,8 +34,11 @@ def load_classifier(
     device: str = "auto",
     threads: int | None = None,
     precision: Precision = "auto",
+    hint: Hint = "latency",
 ) -> "EncoderClassifier":
     """The classifier of a model directory; the embedded one when none is named.
+
+    ``throughput`` is for hundreds of texts a call: it scores them faster, and one alone slower.
 
     Raises:
         ModelNotFound, ModelDamaged: the directory cannot be used.
@@ -44,8 +49,8 @@ def load_classifier(
     if manifest.task != "classifier":
         raise ModelError(f"{where}: holds a {manifest.task}, not a classifier")
     is_single_label = _problem_type(where) == "single_label_classification"
-    runner = open_network(classifier_network(where, manifest), device, threads, precision)
-    return EncoderClassifier(manifest, TextTokenizer(where), runner, is_single_label)
+    runner = open_network(classifier_network(where, manifest), device, threads, precision, hint)
+    return EncoderClassifier(manifest, TextTokenizer(where), runner, is_single_label, hint)
 
 
 def classifier_network(directory: Path, manifest: Manifest) -> Network:
@@ -79,28 +84,40 @@ class EncoderClassifier:
     """
 
     def __init__(
-        self, manifest: Manifest, tokenizer: TextTokenizer, runner: Runner, is_single_label: bool
+        self,
+        manifest: Manifest,
+        tokenizer: TextTokenizer,
+        runner: Runner,
+        is_single_label: bool,
+        hint: Hint = "latency",
     ) -> None:
         self.info = manifest.info(runner.precision, runner.device)
         self.labels = manifest.labels
         self.max_tokens = manifest.max_tokens
-        self.batch_tokens = BATCH_TOKENS[runner.device]
+        self._has_few_shapes = hint == "throughput" and runner.device == "cpu"
+        self.batch_tokens = (
+            CORE_BATCH_TOKENS if self._has_few_shapes else BATCH_TOKENS[runner.device]
+        )
         self._tokenizer = tokenizer
         self._runner = runner
         self._is_single_label = is_single_label
 
     def score(self, texts: Sequence[str]) -> Scores:
         """Probability of each label for each text; of a long one as ``gather`` puts it together."""
-        windows = self.cut(texts)
-        by_length: defaultdict[int, list[int]] = defaultdict(list)
-        for index, window in enumerate(windows):
-            by_length[window.length].append(index)
+        return self.score_windows(self.cut(texts))
+
+    def score_windows(self, windows: Sequence[TextWindow]) -> Scores:
+        """Scores of the texts that ``windows`` were cut from, in batches of one length each."""
+        # Largest first, so that no core waits long for the last batch of another.
+        batches = sorted(
+            self._batches(windows), key=lambda batch: -windows[batch[0][0]].length * batch[1]
+        )
         found = np.zeros((len(windows), len(self.labels)), np.float32)
-        for length, members in sorted(by_length.items()):
-            rows = max(1, self.batch_tokens // length)
-            for start in range(0, len(members), rows):
-                batch = members[start : start + rows]
-                found[batch] = self.run([windows[index] for index in batch])
+        outputs = self._runner.run_all(
+            self._pad([windows[index] for index in members], rows) for members, rows in batches
+        )
+        for (members, _), logits in zip(batches, outputs, strict=True):
+            found[members] = self._probabilities(logits[: len(members)])
         return self.gather(windows, found)
 
     def cut(self, texts: Sequence[str]) -> list[TextWindow]:
@@ -112,10 +129,7 @@ class EncoderClassifier:
 
     def run(self, windows: Sequence[TextWindow]) -> npt.NDArray[np.float32]:
         """Probabilities, shape (windows, labels), in one call for windows of one length."""
-        [length] = {window.length for window in windows}
-        ids = [window.ids for window in windows]
-        logits = self._runner.run(pad_windows(ids, length, self._tokenizer.padding_id))
-        return _softmax(logits) if self._is_single_label else _sigmoid(logits)
+        return self._probabilities(self._runner.run(self._pad(windows, len(windows))))
 
     def gather(
         self, windows: Sequence[TextWindow], probabilities: npt.NDArray[np.float32]
@@ -136,6 +150,30 @@ class EncoderClassifier:
             is_single_label=self._is_single_label,
         )
 
+    def _batches(self, windows: Sequence[TextWindow]) -> Iterator[tuple[list[int], int]]:
+        """Indices of windows of one length, and the rows their batch is filled up to."""
+        by_length: defaultdict[int, list[int]] = defaultdict(list)
+        for index, window in enumerate(windows):
+            by_length[window.length].append(index)
+        for length, members in sorted(by_length.items()):
+            most = max(1, self.batch_tokens // length)
+            count = len(members)
+            sizes = batch_sizes(count, most) if self._has_few_shapes else [most] * -(-count // most)
+            start = 0
+            for size in sizes:
+                batch = members[start : start + size]
+                yield batch, size if self._has_few_shapes else len(batch)
+                start += size
+
+    def _pad(self, windows: Sequence[TextWindow], rows: int) -> dict[str, npt.NDArray[Any]]:
+        [length] = {window.length for window in windows}
+        ids = [window.ids for window in windows]
+        ids += [ids[-1]] * (rows - len(ids))
+        return pad_windows(ids, length, self._tokenizer.padding_id)
+
+    def _probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return _softmax(logits) if self._is_single_label else _sigmoid(logits)
+
     def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
         room = self.max_tokens - self._tokenizer.special_tokens
         for owner, (text, tokens) in enumerate(
@@ -147,6 +185,21 @@ class EncoderClassifier:
             sentences = split_sentences(text)
             for first, end in split_windows(tokens.offsets, sentences, room):
                 yield owner, self._tokenizer.frame(tokens.ids[first:end])
+
+
+def batch_sizes(count: int, most: int) -> list[int]:
+    """Rows of the batches for ``count`` windows of one length, the last of them filled up: a power
+    of two, or a quarter of it for what is left over.
+
+    OpenVINO compiles its kernels anew for every number of tokens that it meets, which takes 80 ms
+    and 5 MiB, as much as scoring twenty passages; powers of two make lengths meet in few of them.
+    """
+    full = 1 << (most.bit_length() - 1)
+    small = max(1, full // 4)
+    whole, rest = divmod(count, full)
+    if rest > full - small:
+        return [full] * (whole + 1)
+    return [full] * whole + [small] * -(-rest // small)
 
 
 def pad_windows(

@@ -36,6 +36,7 @@ from tocsin_serving.options import (
 )
 
 if TYPE_CHECKING:
+    from tocsin_models.backends import Hint
     from tocsin_models.protocols import Classifier, Summariser
     from tocsin_serving.archive.asked import Asked
     from tocsin_serving.archive.scoring import Models
@@ -828,14 +829,18 @@ def models(
 
 
 def _load_both(
-    classifier: Path | None, summariser: Path | None, device: str, threads: int | None
+    classifier: Path | None,
+    summariser: Path | None,
+    device: str,
+    threads: int | None,
+    hint: "Hint" = "latency",
 ) -> "tuple[Classifier, Summariser]":
     """Both models at once: hashing and compiling leave Python's lock, so a start on two cores is
     a quarter of a second shorter."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        first = pool.submit(_load_classifier, classifier, device, threads)
+        first = pool.submit(_load_classifier, classifier, device, threads, hint)
         second = pool.submit(_load_summariser, summariser, device, threads)
         return first.result(), second.result()
 
@@ -847,20 +852,24 @@ def _load_models(
     from tocsin_serving.archive.scoring import Models
 
     if asked.needs_classifier and asked.needs_summariser:
-        both = _load_both(model, summariser, device, threads)
+        both = _load_both(model, summariser, device, threads, "throughput")
         return Models(classifier=both[0], summariser=both[1])
     return Models(
-        classifier=_load_classifier(model, device, threads) if asked.needs_classifier else None,
+        classifier=_load_classifier(model, device, threads, "throughput")
+        if asked.needs_classifier
+        else None,
         summariser=_load_summariser(summariser, device, threads)
         if asked.needs_summariser
         else None,
     )
 
 
-def _load_classifier(directory: Path | None, device: str, threads: int | None) -> "Classifier":
+def _load_classifier(
+    directory: Path | None, device: str, threads: int | None, hint: "Hint"
+) -> "Classifier":
     from tocsin_models.classifier import load_classifier
 
-    return load_classifier(directory, device=device, threads=threads)
+    return load_classifier(directory, device=device, threads=threads, hint=hint)
 
 
 def _load_summariser(directory: Path | None, device: str, threads: int | None) -> "Summariser":

@@ -1,12 +1,10 @@
 """Blocks -> the lines that will stand in the results: the unit of work of every engine."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from tocsin_models.analyse import Options, analyse_many, apply_options
 from tocsin_models.classifier import TextWindow
@@ -29,18 +27,13 @@ class RowFailed(TocsinError):
 class Windowed(Protocol):
     """A classifier whose work can be taken apart, so that one thread cuts while another runs."""
 
-    batch_tokens: int
-
     @property
     def info(self) -> ModelInfo: ...
     @property
     def labels(self) -> tuple[str, ...]: ...
     def score(self, texts: Sequence[str]) -> Scores: ...
     def cut(self, texts: Sequence[str]) -> list[TextWindow]: ...
-    def run(self, windows: Sequence[TextWindow]) -> npt.NDArray[np.float32]: ...
-    def gather(
-        self, windows: Sequence[TextWindow], probabilities: npt.NDArray[np.float32]
-    ) -> Scores: ...
+    def score_windows(self, windows: Sequence[TextWindow]) -> Scores: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +158,7 @@ def _answer(
             if any(item.windows is None for item in prepared):
                 return ask(rows)
             assert isinstance(classifier, Windowed)
-            return _label(rows, _run(classifier, windows), classifier, asked)
+            return _label(rows, classifier.score_windows(windows), classifier, asked)
 
         windows = _join(prepared)
         return _one_by_one_if_it_fails(rows, ask_all, ask), sum(len(x.ids) for x in windows)
@@ -245,20 +238,6 @@ def _join(prepared: Sequence[Prepared]) -> list[TextWindow]:
     return windows
 
 
-def _run(classifier: Windowed, windows: Sequence[TextWindow]) -> Scores:
-    """As the classifier's own ``score``: batches of one length each, by a budget of tokens."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for index, window in enumerate(windows):
-        by_length[window.length].append(index)
-    found = np.zeros((len(windows), len(classifier.labels)), np.float32)
-    for length, members in sorted(by_length.items()):
-        rows = max(1, classifier.batch_tokens // length)
-        for start in range(0, len(members), rows):
-            batch = members[start : start + rows]
-            found[batch] = classifier.run([windows[index] for index in batch])
-    return classifier.gather(windows, found)
-
-
 class _Counting:
     """A classifier that says how many tokens it has read."""
 
@@ -272,4 +251,4 @@ class _Counting:
             return self._classifier.score(texts)
         windows = self._classifier.cut(texts)
         self.tokens += sum(len(window.ids) for window in windows)
-        return _run(self._classifier, windows)
+        return self._classifier.score_windows(windows)
