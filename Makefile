@@ -80,11 +80,18 @@ soak: $(STAMP) ## load the service for ten minutes and watch its memory
 # Real news and CNN/DailyMail, of which the text is not ours, lie beside the repository.
 REAL := ../shared/data/real
 NEWS := ../shared/data/cnndm
-measure: $(STAMP) ## measure quality on ../shared/data: the numbers of models/README.md
-	@$(BIN)/tocsin evaluate default tfidf:training/corpus,$(REAL)/train.jsonl keywords \
+JOINED := runs/joined.jsonl
+measure: $(STAMP) $(JOINED) ## measure quality on ../shared/data: the numbers of models/README.md
+	@$(BIN)/tocsin evaluate default tfidf:training/corpus,$(REAL)/train.jsonl,$(JOINED) keywords \
 		--data $(REAL)/dev.jsonl --out runs/measure-classifier
 	@$(BIN)/tocsin evaluate default lead-3 textrank lexrank oracle --data $(NEWS)/val.jsonl.zst \
 		--max-sentences 3 --no-cost --no-suites --out runs/measure-summariser
+
+# The labels of training/standoff with their texts, where these are at hand.
+$(JOINED): training/standoff/news.jsonl $(STAMP)
+	@mkdir -p $(@D)
+	@$(BIN)/tocsin train join $< --texts $(NEWS)/train_cased.jsonl.zst \
+		../shared/data/unlabelled/government-and-events.jsonl.zst --out $@
 
 GOLDEN := eval/golden
 gate: $(STAMP) ## hold the shipped models against those that were accepted last
