@@ -26,11 +26,14 @@ demo: $(STAMP) ## read one conflict article and print what Tocsin says of it
 serve: $(STAMP) ## answer over HTTP on 127.0.0.1:3000
 	@$(BIN)/tocsin serve
 
+# Two files of tests at a time: half of what they do is waiting for servers to start and stop.
+PYTEST := python -m pytest -n 2 --dist loadfile
+
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/$(PYTEST) -m "not slow"
 
 check: lint ## formatting, lint and types, then the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/$(PYTEST) -m "not slow"
 
 # The wheel goes into an environment of its own: with the core dependencies alone it must read an
 # article from outside the repository, and with the extras it must pass the tests.
@@ -42,7 +45,7 @@ check-slow: lint ## check with the slow tests, then again on the installed wheel
 	$(WHEEL_VENV)/bin/python -m $(INSTALL) dist/*.whl
 	root=$$PWD && cd / && "$$root/$(WHEEL_VENV)/bin/tocsin" analyse "$$root/$(ARTICLE)"
 	$(WHEEL_VENV)/bin/python -m $(INSTALL) "$$(echo dist/*.whl)[serve,training,eval,cluster,dev]"
-	$(WHEEL_VENV)/bin/python -m pytest -m "not slow"
+	$(WHEEL_VENV)/bin/$(PYTEST) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ from tocsin_models.manifest import EMBEDDED, hash_files, read_manifest, write_ma
 
 # Noise of this share of each tensor's own spread costs the shipped classifier four points of
 # macro-F1 on ../shared/data/real/dev.jsonl (eval/README.md, "The gate").
-NOISE = 0.21
+NOISE = 0.22
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,10 @@ def test_another_seed_is_let_through(
     golden: Path, passages: Path, numbers_only: Path, tmp_path: Path
 ) -> None:
     # A gate that stops chance would stop everything, and soon be switched off. The answers are
-    # those of the shipped training with seed 14.
-    code, told = gate(golden / "another-seed.jsonl", passages, numbers_only, tmp_path / "report")
+    # those of two trainings of one recipe (of 2026-11-20) that differ in nothing but the seed.
+    rules = yaml.safe_load(numbers_only.read_text(encoding="utf-8"))
+    rules["incumbent"] = str(golden / "one-seed.jsonl")
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump(rules), encoding="utf-8")
+    code, told = gate(golden / "another-seed.jsonl", passages, path, tmp_path / "report")
     assert code == 0, told

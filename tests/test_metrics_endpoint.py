@@ -99,7 +99,7 @@ def test_queue_batches_and_labels_are_seen() -> None:
 def test_a_loaded_model_is_named_with_its_revision() -> None:
     # Which revision gave an answer is the first question after a surprising one.
     metrics = make_metrics()
-    named = {"name": "tocsin-classifier", "revision": "sha256:89752a929469"}
+    named = {"name": "tocsin-classifier", "revision": "sha256:d8aa89ffce50"}
     metrics.model(task="classify", **named, precision="int8", device="cpu")
     series = scrape(metrics)
     run_on = {"precision": "int8", "device": "cpu"}
