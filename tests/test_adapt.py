@@ -1,13 +1,16 @@
 """Pre-training an encoder further: what it reads, what it must not read, and what comes out."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from tests.support import run
 
 from tocsin_models import hub
-from tocsin_models.errors import DataError
+from tocsin_models.errors import DataError, ModelNotFound
 from tocsin_training.adapt import MaskedModel, adapt_encoder
 from tocsin_training.config import AdaptConfig
 
@@ -47,6 +50,63 @@ def test_a_text_that_holds_a_passage_of_without_is_not_read(
     adapt_encoder([texts], [held], str(tiny_base), tmp_path / "out", CONFIG)
 
     assert "from 20 articles; 2 left out" in capsys.readouterr().err
+
+
+def test_a_short_passage_is_found_only_as_a_whole_line(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it the help would promise what is not looked for. Few words are shared by chance."""
+    short = "The envoy vowed to burn the port."
+    texts = write(
+        tmp_path / "texts.jsonl", [PLAIN] * 20 + [f"{PLAIN}\n{short}", f"{PLAIN} {short}"]
+    )
+    held = write(tmp_path / "held.jsonl", [short])
+    adapt_encoder([texts], [held], str(tiny_base), tmp_path / "out", CONFIG)
+    assert "from 21 articles; 1 left out" in capsys.readouterr().err
+
+
+def test_the_directory_says_what_it_was_made_of(tiny_base: Path, tmp_path: Path) -> None:
+    """Without it nobody could tell, months later, whether a base had read the test set."""
+    texts = write(tmp_path / "texts.jsonl", [PLAIN] * 20)
+    held = write(tmp_path / "held.jsonl", [HELD])
+    adapt_encoder([texts], [held], str(tiny_base), tmp_path / "out", CONFIG)
+    made = json.loads((tmp_path / "out" / "adapt.json").read_text(encoding="utf-8"))
+    assert made["base"] == str(tiny_base)
+    assert made["config"]["mask_share"] == 0.5
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (texts, held)]
+    assert made["data"] == [
+        {"split": "texts", "name": "texts.jsonl", "sha256": digests[0]},
+        {"split": "without", "name": "held.jsonl", "sha256": digests[1]},
+    ]
+    weights = (tiny_base / "model.safetensors").read_bytes()
+    assert made["base_sha256"] == {"model.safetensors": hashlib.sha256(weights).hexdigest()}
+    config = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert config["_name_or_path"] == str(tiny_base)
+
+
+def test_a_base_that_knows_no_mask_is_refused_at_once(tiny_base: Path, tmp_path: Path) -> None:
+    """Without it torch fails on None, after the texts were read."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    path = base / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(settings | {"mask_token": None}), encoding="utf-8")
+    with pytest.raises(ModelNotFound, match="no mask token"):
+        adapt_encoder([tmp_path / "none.jsonl"], [], str(base), tmp_path / "out", CONFIG)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_several_files_may_follow_without(tiny_base: Path, tmp_path: Path) -> None:
+    """Without it the second table of a test set would be taken for a setting, and be refused."""
+    texts = write(tmp_path / "texts.jsonl", [PLAIN] * 20 + [HELD, HELD[4:]])
+    held = [write(tmp_path / f"{n}.jsonl", [text]) for n, text in enumerate((HELD, HELD[4:]))]
+    words = ["--texts", texts, "--without", *held, "--base", tiny_base, "--out", tmp_path / "out"]
+    settings = ("max_tokens=16", "batch_size=4", "max_steps=1", "bf16=false")
+    done = run("train", "adapt", *words, *settings)
+    assert done.code == 0, done.err
+    assert "from 20 articles; 2 left out" in done.err
+    made = json.loads((tmp_path / "out" / "adapt.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in made["data"]] == ["texts.jsonl", "0.jsonl", "1.jsonl"]
 
 
 def test_no_text_left_is_said(tiny_base: Path, tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score
 
 from tocsin_training.calibration import (
+    MIN_JUDGED,
+    MIN_POSITIVES,
+    NEVER,
     Calibration,
     best_threshold,
     fit_calibration,
@@ -152,26 +155,25 @@ def test_a_precise_threshold_gives_the_precision_on_what_it_was_chosen_on(
     passages: list[tuple[float, bool]], wanted: float
 ) -> None:
     """Without it the desk would be promised that 9 of 10 are right and get less; also where many
-    passages have the very same probability."""
+    passages have the very same probability, and also of a few passages that were right by luck."""
     probabilities = np.array([probability for probability, _ in passages])
     truth = np.array([is_right for _, is_right in passages])
     threshold = precise_threshold(probabilities, truth, wanted)
-    if threshold == 0.99:
-        # None is that sure: no threshold does, or only below one of 20 passages that does not.
-        sure = [p for p in set(probabilities) if truth[probabilities >= p].mean() >= wanted]
-        judged = [p for p in set(probabilities) if (probabilities >= p).sum() >= 20]
-        failing = [p for p in judged if truth[probabilities >= p].mean() < wanted]
-        assert all(any(p < bar for bar in failing) for p in sure)
+    judged = sorted(p for p in set(probabilities) if (probabilities >= p).sum() >= MIN_JUDGED)
+    if threshold == NEVER:
+        # None is that sure: either too few to judge, or the surest of those that can be fails.
+        assert not judged or truth[probabilities >= judged[-1]].mean() < wanted
     else:
         said = probabilities >= threshold
+        assert said.sum() >= MIN_JUDGED
         assert precision_score(truth, said) >= wanted
-        for higher in {p for p in probabilities if p > threshold}:
-            said = probabilities >= higher
-            assert said.sum() < 20 or precision_score(truth, said) >= wanted
+        for higher in judged:
+            if higher > threshold:
+                assert precision_score(truth, probabilities >= higher) >= wanted
 
 
 def test_a_precise_threshold_is_the_lowest_that_does() -> None:
-    """Without it 0.99 would always pass, and nothing would be labelled."""
+    """Without it "never" would always pass, and nothing would be labelled."""
     probabilities = np.linspace(0.01, 0.98, 500)
     truth = probabilities > 0.5
     threshold = precise_threshold(probabilities, truth, 0.9)
@@ -179,7 +181,46 @@ def test_a_precise_threshold_is_the_lowest_that_does() -> None:
     assert truth[said].mean() >= 0.9
     lower = probabilities >= threshold - 0.005
     assert truth[lower].mean() < 0.9
-    assert precise_threshold(probabilities, np.zeros(500, dtype=bool), 0.9) == 0.99
+    assert precise_threshold(probabilities, np.zeros(500, dtype=bool), 0.9) == NEVER
+
+
+def test_a_precision_of_very_sure_passages_is_not_given_away_to_less_sure_ones() -> None:
+    """Without it a threshold capped at 0.99 would take in the 40 passages that are wrong."""
+    probabilities = np.repeat([0.998, 0.992], [30, 40])
+    truth = np.repeat([True, False], [30, 40])
+    assert precise_threshold(probabilities, truth, 0.9) == pytest.approx(0.995)
+
+
+def test_a_precise_threshold_stands_when_it_is_rounded_to_what_a_manifest_keeps() -> None:
+    """Without it 0.90006, rounded to 0.9001, would leave out the passages it was chosen for, and
+    0.90004, rounded to 0.9, would take in wrong ones below it."""
+    truth = np.repeat([True, False], [30, 60])
+    for last in (0.90006, 0.90004):
+        threshold = precise_threshold(np.repeat([last, 0.8], [30, 60]), truth, 0.9)
+        assert threshold == round(threshold, 4) == 0.85
+    # No number of 4 digits lies between these two: all of them, or none.
+    close = np.repeat([0.90004, 0.90002], [30, 60])
+    assert precise_threshold(close, truth, 0.9) == NEVER
+    assert precise_threshold(close, truth, 0.3) == pytest.approx(0.45)
+
+
+def test_a_few_right_passages_promise_nothing() -> None:
+    """Without it two lucky passages would set a threshold, and the next two be wrong."""
+    probabilities = np.linspace(0.99, 0.01, 100)
+    assert precise_threshold(probabilities, np.arange(100) < MIN_JUDGED - 1, 0.99) == NEVER
+    assert precise_threshold(probabilities, np.arange(100) < MIN_JUDGED, 0.99) < NEVER
+    assert precise_threshold(np.ones(3) / 2, np.ones(3, dtype=bool), 0.5) == NEVER
+
+
+def test_a_label_too_rare_to_calibrate_promises_no_precision() -> None:
+    """Without it a precision of 9 in 10 would be asked for, and 0.5 be given unseen."""
+    truth = np.zeros((50, 2), dtype=bool)
+    truth[: MIN_POSITIVES - 1, 0] = truth[: MIN_POSITIVES * 4, 1] = True
+    logits = GENERATOR.normal(size=(50, 2)) + 2 * truth
+    found = fit_calibration(logits, truth, np.arange(50), "precision=0.3")
+    assert (found.scale[0], found.offset[0], found.thresholds[0]) == (1, 0, NEVER)
+    assert found.thresholds[1] < NEVER
+    assert found.is_fitted.tolist() == [False, True]
 
 
 def test_the_policy_reaches_the_thresholds() -> None:
@@ -189,4 +230,4 @@ def test_the_policy_reaches_the_thresholds() -> None:
         fit_calibration(*data, policy=policy).thresholds[0]
         for policy in ("f1", "precision=0.9", "precision=0.4")
     )
-    assert sloppy < f1 < precise < 0.99
+    assert sloppy < f1 < precise < NEVER

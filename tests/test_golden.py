@@ -28,7 +28,9 @@ def articles(repository: Path) -> list[dict[str, Any]]:
 def read_texts(path: Path) -> Iterator[str]:
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        yield from (passage["text"] for passage in row.get("passages", [row]))
+        # Boilerplate is not trained on, and its lines are the same everywhere.
+        kept = (passage for passage in row.get("passages", [row]) if not passage.get("boilerplate"))
+        yield from (passage["text"] for passage in kept)
 
 
 def words(text: str) -> list[str]:

@@ -1,13 +1,16 @@
 """Exchanging names: who is in the news changes, and nothing else of the text does."""
 
 import itertools
+import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin_eval.data import read_passages
 from tocsin_eval.names import Name, _lines, swap_names
 
 KINDS = ("armed_groups", "given_names", "places", "states", "surnames")
@@ -251,6 +254,79 @@ def test_listed_ships_peoples_and_organisations_stay() -> None:
     """Without it an agency would become a state. Only four kinds are exchanged."""
     names = [Name(kind=kind, forms=("Interline",)) for kind in ("organisation", "people", "thing")]
     assert swap_names("Interline reports.", names, random.Random(1)) == "Interline reports."
+
+
+@pytest.mark.parametrize(
+    "forms", [("U.S.",), ("US", "American"), ("United States", "U.S.", "American", "Americans")]
+)
+def test_america_may_be_listed_by_its_initials(forms: tuple[str, ...]) -> None:
+    """Without it such an article would stop the training with a KeyError, and America would be two
+    states, or be shouted."""
+    for found in swapped(
+        "U.S. and American ships left the U.S., said the U.S. envoy.",
+        Name(kind="state", forms=forms),
+    ):
+        match = re.fullmatch(
+            rf"({THE_NOUN}) and ({ADJECTIVE}) ships left (.+), said the (.+) envoy\.", found
+        )
+        assert match, found
+        assert match.groups()[2:] == match.groups()[:2]
+
+
+def test_initials_of_another_state_do_not_bring_america_in() -> None:
+    """Without it "US" as a listed form of a place would look up a state that nobody drew."""
+    place = Name(kind="place", forms=("Upper Sark", "U.S."))
+    holds(rf"({PLACE}) met U2 in \1\.", "Upper Sark met U2 in Upper Sark.", place)
+    assert swap_names("U.S. and Upper Sark", [place], random.Random(1))
+
+
+def test_money_is_no_state() -> None:
+    """Without it "US$5 million" would become "Peruvian$5 million"."""
+    for found in swapped("The US paid US$5 million, and Peru paid US$6."):
+        assert re.search(r" paid US\$5 million, and .+ paid US\$6\.$", found), found
+
+
+def test_initials_are_not_exchanged_for_a_shout() -> None:
+    """Without it "RVK troops" would become "PERUVIAN troops": no desk writes so."""
+    state = Name(kind="state", forms=("Varkhan", "Varkhani", "RVK"))
+    for found in swapped("RVK and VARKHAN, Varkhani Varkhan", state):
+        initials, capitals = re.match(r"(.+) and (.+), ", found).groups()  # type: ignore[union-attr]
+        assert not initials.isupper()
+        assert capitals == "VARKHAN"
+    # A dateline and a shouted surname are no initials.
+    holds("[^a-z]+ - .+", "DAHVA - calm", Name(kind="place", forms=("DAHVA",)))
+    holds("[^a-z]+: .+", "VOLLAN: Yes.", Name(kind="person", forms=("Margit Vollan", "VOLLAN")))
+
+
+@pytest.mark.parametrize("kind", ["state", "place", "person", "armed_group"])
+def test_a_form_without_a_letter_is_no_name(kind: str) -> None:
+    """Without it every dash of an article would become a town, and "'s" a family name."""
+    text = "It sank - they said - in 's fog."
+    assert swap_names(text, [Name(kind=kind, forms=("-", "'s"))], random.Random(1)) == text
+    named = Name(kind=kind, forms=("-", "Dahva"))
+    assert swap_names("- Dahva", [named], random.Random(1)).startswith("- ")
+
+
+def test_names_of_an_article_are_read_and_columns_of_the_same_name_left_alone(
+    tmp_path: Path,
+) -> None:
+    """Without it the names of the corpus would never reach the exchange, or somebody's own column
+    ``names`` would stop the training of their table."""
+    listed = {"kind": "place", "forms": ["Dahva", "DAHVA"]}
+    others: list[object] = [
+        *("Dahva", ["Dahva"], [1], {"kind": "place"}, None, [listed, {"kind": "place"}]),
+        *([listed | {"forms": []}], [listed | {"forms": [""]}], [listed | {"kind": 1}]),
+    ]
+    path = tmp_path / "articles.jsonl"
+    passages = [{"text": "Dahva was calm.", "labels": []}]
+    rows = [
+        {"id": f"a{number}", "source": "s", "passages": passages, "names": names}
+        for number, names in enumerate([[listed], [], *others])
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    first, *rest = read_passages([path])
+    assert first.names == (Name(kind="place", forms=("Dahva", "DAHVA")),)
+    assert [row.names for row in rest] == [()] * (len(others) + 1)
 
 
 # Any text

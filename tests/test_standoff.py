@@ -3,15 +3,19 @@
 import csv
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import run
 
+from tocsin_eval.cells import Problems
 from tocsin_eval.data import read_passages
 from tocsin_models.errors import DataError
 from tocsin_training.standoff import join_labels, read_standoff, text_sha256
+from tocsin_training.texts import read_texts
 
 TEXTS = (
     "The harbour master denied that the ferry had been turned back.",
@@ -115,6 +119,27 @@ def test_the_hash_is_sha256_of_folded_utf_8() -> None:
     assert (
         text_sha256(" Käpt’n  Valis\n—\t14 knots ") == hashlib.sha256(folded.encode()).hexdigest()
     )
+
+
+def test_half_a_surrogate_pair_is_nobodys_text(standoff: Path, tmp_path: Path) -> None:
+    """Without it a broken text would have the hash of one with "?" in it, or stop the join."""
+    assert text_sha256("Who\ud83d") != text_sha256("Who?")
+    mark = write_lines(tmp_path / "mark.jsonl", [row(0, sha256=text_sha256("Who?"))])
+    rows = [{"text": "Who\ud83d"}, {"paragraphs": ["\udfff", TEXTS[0]]}]
+    table = write_lines(tmp_path / "news.jsonl", rows)
+    with pytest.raises(DataError, match="none of the 1 passages"):
+        join_labels([mark], [table], tmp_path / "none.jsonl")
+    assert join_labels([standoff], [table], tmp_path / "joined.jsonl") == 1
+    problems = Problems()
+    assert list(read_texts(table, problems)) == [[], [TEXTS[0]]]
+    problems.raise_if_any()
+
+
+def test_joining_needs_nothing_of_training() -> None:
+    """Without it the command, which is in the core, would fail where torch is not installed."""
+    code = "import sys, tocsin_training.standoff; print({'torch', 'safetensors'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_text_that_is_whole_over_several_lines_is_found_too(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from tocsin_models.manifest import read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph
 from tocsin_models.summariser import load_summariser
+from tocsin_training import classifier
+from tocsin_training.calibration import NEVER
 from tocsin_training.fit import ByteDropout, set_dropout
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.train import train_classifier, train_summariser
@@ -152,6 +154,44 @@ def test_places_and_bases_that_cannot_be_used_are_refused_at_once(
     settings = ["calibration_sources=[wire]", "folds=2"]
     with pytest.raises(DataError, match="calibration_sources"):
         train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)
+
+
+def test_folds_that_leave_out_no_passage_to_calibrate_on_are_refused_before_training(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it a scale would be fitted on no row, and every label be as good as any other."""
+    path = labelled(tmp_path / "train.jsonl", 16, seed=8)
+    dev = labelled(tmp_path / "dev.jsonl", 8, seed=9)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    write(path, [row | {"source": f"of-{row['article']}"} for row in rows])
+    monkeypatch.setattr(classifier, "fit", lambda *_: pytest.fail("was trained"))
+    refused = 0
+    for article in {row["article"] for row in rows}:  # half of four are in the other fold
+        settings = [*SETTINGS, "folds_used=1", f"calibration_sources=[of-{article}]"]
+        with pytest.raises((DataError, pytest.fail.Exception)) as caught:
+            train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)
+        if caught.errisinstance(DataError):
+            refused += 1
+            assert "calibration_sources=['of-8-" in str(caught.value)
+            assert "folds_used=1" in str(caught.value)
+    assert refused == 2
+
+
+def test_labels_that_were_not_calibrated_are_named(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it a desk would read the raw scores of a rare label as calibrated ones."""
+    path = labelled(tmp_path / "train.jsonl", 32, seed=10)
+    dev = labelled(tmp_path / "dev.jsonl", 8, seed=11)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows[:4]:
+        row["labels"].append("rare")
+    write(path, rows)
+    settings = [*SETTINGS, "max_steps=1", "threshold_policy=precision=0.9"]
+    train_classifier([path], [dev], str(tiny_base), tmp_path / "out", None, settings)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "not calibrated" in line]
+    assert "rare" in line.partition(";")[0]
+    assert read_manifest(tmp_path / "out").thresholds["rare"] == NEVER
 
 
 # Dropout by the byte

@@ -1,20 +1,27 @@
 """A training that is killed goes on where it stopped, and leaves nothing half-written behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.support import Ran, run
+from transformers import TrainerCallback
 
+from tocsin_models.errors import ConfigError
 from tocsin_models.manifest import read_manifest
 from tocsin_training import classifier, fit, summariser
+from tocsin_training.config import ClassifierConfig, describe_settings
+from tocsin_training.work import Work, describe_base
 
 SAVE_STEPS = 2
 SETTINGS = ("folds=2", "int8=false", "bf16=false", "batch_size=4", "max_tokens=32", "epochs=3")
@@ -141,6 +148,83 @@ def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(
     assert different == []
     assert read_manifest(out).revision == read_manifest(whole).revision
     assert read_manifest(out).thresholds == read_manifest(whole).thresholds
+
+
+def test_a_mistyped_base_or_log_does_not_stand_in_the_way_of_the_right_one(
+    command: Command, tmp_path: Path
+) -> None:
+    """Without it the corrected command would be refused, as other than the one that never began:
+    the wrong base was written down before it was looked for."""
+    out, right = tmp_path / "out", command.base
+    wrong = Command(folder=command.folder, base=tmp_path / "nowhere").run(out, "max_steps=1")
+    assert (wrong.code, "no such directory" in wrong.err) == (2, True)
+    assert not list(tmp_path.glob("*.unfinished"))
+    # A tokenizer without weights is found out later, when the description is written already.
+    half = tmp_path / "half"
+    shutil.copytree(right, half, ignore=shutil.ignore_patterns("*.safetensors"))
+    assert Command(folder=command.folder, base=half).run(out, "max_steps=1").code == 2
+    assert (tmp_path / "out.unfinished" / "run.json").exists()
+    (tmp_path / "out.unfinished" / "fold-1").mkdir(exist_ok=True)  # as Trainer leaves it
+    done = command.run(out, "max_steps=1")
+    assert done.code == 0, done.err
+    assert "going on" not in done.err
+
+
+def test_where_it_logs_is_no_part_of_what_a_training_is(tmp_path: Path) -> None:
+    """Without it a run that was killed could go on only with the log in the same place."""
+    one, other = (
+        describe_settings(ClassifierConfig(tensorboard=place)) for place in ("", "elsewhere")
+    )
+    assert one == other
+    assert describe_settings(ClassifierConfig(epochs=7)) != one
+
+
+def test_a_log_that_cannot_be_written_is_refused_before_anything_begins(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the run is described and begun, and fails in its first fold."""
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    done = command.run(tmp_path / "out", "tensorboard=log")
+    assert (done.code, "pip install tensorboard" in done.err) == (2, True)
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_each_stage_logs_in_a_folder_of_its_own(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the folds and the last training would be one zigzag line."""
+    places: list[str] = []
+
+    def writer(place: str) -> object:
+        places.append(place)
+        return object()
+
+    class Silent(TrainerCallback):
+        def __init__(self, _: object) -> None:
+            pass
+
+    fake = types.ModuleType("torch.utils.tensorboard")
+    monkeypatch.setattr(fake, "SummaryWriter", writer, raising=False)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    monkeypatch.setattr(fit, "TensorBoardCallback", Silent)
+    done = command.run(tmp_path / "out", "max_steps=1", f"tensorboard={tmp_path / 'log'}")
+    assert done.code == 0, done.err
+    stages = ("fold-1", "fold-2", "everything")
+    assert places == [str(tmp_path / "log" / stage) for stage in stages]
+
+
+def test_a_base_that_was_trained_again_in_its_place_is_another_base(tmp_path: Path) -> None:
+    """Without it the folds of one base and the last training of another would be one model."""
+    base, out = tmp_path / "base", tmp_path / "out"
+    base.mkdir()
+    (base / "model.safetensors").write_bytes(b"one")
+    work = Work(out, describe_base(str(base)))
+    work.keep("fold-1", np.zeros((1, 1)))
+    Work(out, describe_base(str(base)))
+    (base / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(ConfigError, match=r"with other base_sha256\.model\.safetensors; delete"):
+        Work(out, describe_base(str(base)))
+    assert describe_base("org/name") == {"base": "org/name", "base_sha256": {}}
 
 
 def interrupt(*args: object, **others: object) -> None:

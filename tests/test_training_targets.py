@@ -56,6 +56,8 @@ def test_the_data_say_whether_a_row_has_one_label_or_many() -> None:
         (rows("a", "a", "a"), [], {"problem": "single_label"}, {}, "needs two labels or more"),
         (TRAIN, [], {}, {"labels": "fire+talks+rain"}, "label 'rain' is 1 in no row of --train"),
         (TRAIN, [], {"calibration_sources": ["wire"]}, {}, "calibration_sources=[] takes them all"),
+        (TRAIN, [], {"folds_used": 4}, {}, "folds_used=4 is more than folds=3; set folds_used=0"),
+        (TRAIN, [], {"threshold_policy": "precision=0.9"}, {}, "set problem=multi_label, or leave"),
     ],
 )
 def test_data_that_cannot_be_learnt_from_are_refused(
@@ -69,6 +71,12 @@ def test_data_that_cannot_be_learnt_from_are_refused(
         choose_target(train, dev, ClassifierConfig(**settings), columns)  # type: ignore[arg-type]
     assert problem in str(caught.value)
     assert len(caught.value.problems) == 1
+
+
+def test_a_precision_of_labels_that_are_scored_apart_is_not_refused() -> None:
+    """Without it nobody could ask for one."""
+    config = ClassifierConfig(threshold_policy="precision=0.9", problem="multi_label", folds_used=3)
+    assert not choose_target(TRAIN, [], config, {}).is_single_label
 
 
 def test_choices_are_closed() -> None:

@@ -8,7 +8,7 @@ facts (states and their adjectives, towns, given and family names, armed groups)
 import functools
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import NamedTuple
@@ -24,6 +24,7 @@ _US_NOUN = (
     r"(?<!\w)(?:[Tt]he )?(?:U\.S\.|US\b)(?=['’]s\b|[.,;:)\"”]|$| (?:and|or|to|is|was|has|had|will"
     r"|would|said|says|in|on|of|for|as|that|from|with|by|at|over|The|It|He|She|But|In)\b)"
 )
+_US_FORMS = ("U.S.", "US")
 _US_ADJECTIVE = r"(?<!\w)(?:U\.S\.|US\b)(?=[ -][A-Za-z])"
 _SENTENCE_START = re.compile(r"(?:^|[.!?:]['\"’”)]* |[\"“‘(])$")
 _POSSESSIVE = re.compile(r"['’]s$")
@@ -156,6 +157,7 @@ def _swap_named(name: Name, swaps: _Swaps) -> None:
     # One form for those that differ in case alone: not the one in capitals, where there is another.
     spelt: dict[str, str] = {}
     forms = {_POSSESSIVE.sub("", form) for form in name.forms}
+    forms = {form for form in forms if re.search(r"\w", form)}
     for form in sorted(forms, key=lambda form: (len(form), form.isupper(), form)):
         spelt.setdefault(form.casefold(), form)
     swap = {
@@ -164,15 +166,26 @@ def _swap_named(name: Name, swaps: _Swaps) -> None:
         "person": _swap_person,
         "armed_group": _swap_armed_group,
     }.get(name.kind)
-    if swap is None:
+    if swap is None or not forms:
         return
     other = swap(list(spelt.values()), swaps)
     for form in forms:
         if (known := spelt[form.casefold()]) in other:
             new = other[known]
-            swaps.other[form] = new.upper() if form.isupper() else new
+            is_shouted = form.isupper() and not _is_acronym(form, forms)
+            swaps.other[form] = new.upper() if is_shouted else new
     for form, new in other.items():
         swaps.other.setdefault(form, new)
+
+
+def _is_acronym(form: str, forms: Iterable[str]) -> bool:
+    """Whether a form in capitals is short for the others: no part of any of them, and some of them
+    are not in capitals. America's two are short whatever stands beside them."""
+    if form in _US_FORMS:
+        return True
+    longer = [other.casefold() for other in forms if other != form]
+    is_shout = any(form.casefold() in other for other in longer)
+    return " " not in form and not is_shout and not all(map(str.isupper, forms))
 
 
 def _swap_state(forms: Sequence[str], swaps: _Swaps) -> dict[str, str]:
@@ -191,6 +204,10 @@ def _swap_state(forms: Sequence[str], swaps: _Swaps) -> dict[str, str]:
             other[form] = form[: form.rindex(" of ") + len(" of ")] + noun  # "Republic of Varkhan"
         else:
             other[form] = noun if form == old else people if form in plural else adjective
+    if set(_US_FORMS) & set(forms):
+        # What follows tells whether they are noun or adjective, as where the article lists none.
+        other |= dict(zip(_america(swaps.lists), (noun, adjective, people), strict=True))
+        other |= {"United States": noun} | dict.fromkeys(_US_FORMS, adjective)
     return other
 
 
@@ -259,7 +276,7 @@ def _swap_listed(form: str, what: _Listed | None, swaps: _Swaps) -> None:
                 swaps.other.setdefault("The " + old.removeprefix(_THE), new)
                 swaps.other.setdefault(old.removeprefix(_THE), new.removeprefix(_THE))
         if state == _america(lists):
-            for old in ("U.S.", "US"):
+            for old in _US_FORMS:
                 swaps.other.setdefault(old, swaps.other[state[1]])
         return
     pool = getattr(lists, what.kind)
@@ -293,11 +310,12 @@ def _swap_families(text: str, found: set[str], swaps: _Swaps) -> None:
 def _exchange(text: str, other: dict[str, str]) -> str:
     if not other:
         return text
-    america = _US_NOUN if "U.S." in other else r"(?!)"
+    # "US" alone may be a form of another name: then there is nothing that America stands for.
+    america = _US_NOUN if _UNITED_STATES in other and "U.S." in other else r"(?!)"
     words = "|".join(re.escape(form) for form in sorted(other, key=len, reverse=True))
     pieces: list[str] = []
     end = 0
-    pattern = rf"(?:\b([Aa])n? )?(?:({america})|(?<!\w)(?:{words})(?!\w))"
+    pattern = rf"(?:\b([Aa])n? )?(?:({america})|(?<!\w)(?:{words})(?![\w$]))"  # "US$5" is money
     for match in re.finditer(pattern, text):
         article, form = match[1], match[0]
         if article:

@@ -47,7 +47,9 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "Follow us on Telegram", "Follow the author on Twitter", "Like us on Facebook"
             r"(?:follow|like|join|find)\s(?:us|me|our\s[\w\s]{2,30}|the\sauthor|@\w+|[\w\s@.]{2,30})\son\s(?:facebook|twitter|telegram|instagram|whatsapp|youtube|linkedin|threads|bluesky)\b",
             # "Follow our sports desk for fixtures and results."
-            r"follow\sour\s(?:\w+\s){0,2}(?:desk|team|reporters|correspondents|page|channel|coverage|feed)\b",
+            r"follow\sour\s(?:\w+\s){0,2}(?:desk|bureau|team|reporters|correspondents|page|channel|coverage|feed)\b",
+            # "Like this story? Share it with a friend."
+            r"(?:like|liked|enjoyed)\sthis\s(?:story|article)\?",
         ),
     ),
     (
@@ -56,6 +58,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "Sign up to our morning briefing", "Subscribe to transcripts | RSS", "Tap the bell for alerts"
             r"(?:sign\sup|register)\s(?:to|for|here|now|today)\b[^.]{0,60}\b(?:newsletters?|briefing|alerts?|e-?mails?|updates|podcast|digest)\b",
             r"subscribe\s(?:to|for|here|now|today)\b",
+            r"did\sa\sfriend\s(?:forward|send)\syou\sthis\b",
             r"tap\s(?:the\s)?\w+\sfor\salerts\b",
             r"(?:get|receive)\s(?:our|the)\s(?:\w+\s){0,3}(?:newsletter|briefing|alerts|headlines)\b",
             r"(?:download|get)\sour\s(?:\w+\s)?app\b",
@@ -128,6 +131,8 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "(This report has been published from an agency feed without modification.)"
             r"[(\[]?(?:this|the)\s(?:report|story|article)\s(?:has\sbeen|was|is)\s(?:auto-?\w*\s)?(?:published|generated|syndicated|taken)\sfrom\b",
             r"\W{0,3}the\s[\w\s]{3,30}\sis\ssubject\sto\schange\W{0,3}\Z",
+            # The last line of a press release of the United Nations.
+            r"for\sinformation\smedia\.?\s?(?:—|-|–)?\s?not\san\sofficial\srecord\.?\Z",
             r"the\sfollowing\sis\sa\s(?:near-?verbatim|verbatim|rush)\stranscript\b",
             r"[(\[](?:translated|portions\swere)\b[^)\]]{0,200}[)\]]\Z",
         ),
@@ -148,7 +153,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "(Editing by the Gulf desk; …)", "(Additional reporting by …)", "Compiled by the foreign desk"
             r"[(\[](?:(?:additional|further)\s)?(?:reporting|writing|editing)\sby\s[^)\]]{2,250}[)\]]\Z",
             rf"(?:(?:(?:additional|further)\s)?(?:reporting|writing|editing)\sby\s(?-i:{_NAMES})(?:\sin\s(?-i:{_NAMES}))?[;,.]?\s?){{1,4}}\Z",
-            r"compiled\s(?:by|from)\s[^,.]{2,70}\b(?:desk|staff|reports|agencies|services)\.?\Z",
+            r"compiled\s(?:by|from)\s[^,.]{2,70}\b(?:desk|staff|reports|agencies|services|correspondents|reporters)\.?\Z",
             r"from\s(?:our\s)?(?:staff|wire\sservices|news\sservices|agency\sreports)\b[\w\s]*\.?\Z",
         ),
     ),
@@ -169,6 +174,9 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             # "For more information media should contact the Office of the Spokesperson."
             r"for\s(?:more|further|additional|any|press|media)\s(?:information|questions?|inquiries|enquiries|details|requests?)\b[^.]{0,120}\b(?:contact|visit|see|call|e-?mail|write|please)\b",
+            # "Got a story? Ring the newsdesk.", "Write to our business desk with tips or corrections."
+            r"(?:got|have\syou(?:\sgot)?)\sa\s(?:story|tip)(?:\sfor\sus)?\?",
+            r"write\sto\sour\s(?:\w+\s){0,2}desk\b",
             r"(?:press|media)\s(?:contacts?|inquiries|enquiries|office)\s?:",
             r"(?:contact|tel|phone|fax|e-?mail)(?:\sus)?\s?:\s?\S",
             r"\S{2,60}@\S{2,60}\.\S{2,10}\Z",
@@ -210,7 +218,9 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"(?:skip|jump)\sto\s(?:main\s|the\s)?(?:content|navigation|comments|search)\b",
             r"(?:back\sto\stop|(?:previous|next)(?:\s(?:article|story|page|post))?|menu|search|home|log\sin|sign\sin|load\smore|show\smore|see\sall|view\sall|close|loading)\s?[…»«>]*\Z",
             r"(?:[•·|]\s?)?(?:[\w&':-][\w&': -]{1,25}[|›»>·•]\s?){2,}[\w&':-][\w&': -]{1,25}\Z",
-            r"page\s\d{1,3}(?:\sof\s\d{1,3})?\Z",
+            r"(?:print\sedition,\s)?page\s\d{1,3}(?:\sof\s\d{1,3})?\Z",
+            # "Newest updates appear at the top. Refresh for more."
+            r"(?:newest|latest)\s(?:updates|posts)\s(?:appear|stand)\sat\sthe\stop\b",
             r"(?:accept|manage)\s(?:all\s)?cookies\b",
             r"(?:we|this\s(?:web)?site)\suses?\scookies\b",
         ),

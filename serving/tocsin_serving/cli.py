@@ -594,8 +594,8 @@ def adapt_encoder_command(
         list[str] | None,
         typer.Option(
             metavar="FILE...",
-            help="Tables that will be measured on: a text that holds a passage of theirs is left "
-            "out.",
+            help="Tables that will be measured on: a text with a line much like a passage of "
+            "theirs is left out (under 12 words, the same words).",
         ),
     ] = None,
     config: Config = None,

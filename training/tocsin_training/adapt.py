@@ -4,7 +4,7 @@ Masked language modelling (Devlin et al. 2019) on the text of the trade: "Don't 
 (Gururangan et al. 2020). What comes out is a base like any other.
 """
 
-import dataclasses
+import json
 import random
 from collections.abc import Sequence
 from itertools import chain
@@ -16,29 +16,38 @@ import torch
 from tocsin_eval.cells import Problems
 from tocsin_eval.tables import Source
 from tocsin_models import hub
-from tocsin_models.errors import DataError
-from tocsin_training.config import AdaptConfig
+from tocsin_models.errors import DataError, ModelNotFound
+from tocsin_training.config import AdaptConfig, describe_settings
 from tocsin_training.duplicates import NearDuplicates
-from tocsin_training.fit import Example, fit
-from tocsin_training.output import describe_data, move_directory, say
+from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.output import describe_data, move_directory
+from tocsin_training.progress import say
 from tocsin_training.texts import paragraphs_of, read_texts
-from tocsin_training.work import Work
+from tocsin_training.work import Work, describe_base
 
 
 def adapt_encoder(
     texts: Sequence[Source], without: Sequence[Source], base: str, out: Path, config: AdaptConfig
 ) -> None:
     """Train ``base`` to fill in masked words of ``texts`` and write it to ``out``, a directory that
-    ``--base`` takes.
+    ``--base`` takes; its ``adapt.json`` says what it was made of.
 
-    A row's text is its ``paragraphs``, ``text`` or ``article``. A row that holds a passage of
-    ``without`` (the same words, or 60% of its 8-word shingles) is left out: what is measured on
-    must not have been read.
+    A row's text is its ``paragraphs``, ``text`` or ``article``. What is measured on must not have
+    been read, so a row is left out when one of its lines is a line of ``without``: the same words,
+    or, where both have 12 words or more, 60% of the 8-word shingles of the shorter one. A passage
+    of fewer words is thus found only where it is a whole line.
 
     Raises:
         DataError: a source cannot be read, or nothing is left to read.
-        ModelNotFound: ``base`` cannot be loaded.
+        ModelNotFound: ``base`` cannot be loaded, or has no mask token.
     """
+    check_tensorboard(config)
+    tokenizer = hub.load_tokenizer(base)
+    if tokenizer.mask_token_id is None:
+        raise ModelNotFound(
+            f"{base}: its tokenizer has no mask token, so it cannot be asked for masked words; "
+            "choose a base that was trained by masking, such as BERT or MiniLM"
+        )
     problems = Problems()
     told = chain.from_iterable(read_texts(source, problems) for source in without)
     held = NearDuplicates([part for row in told for part in paragraphs_of(row)])
@@ -54,24 +63,37 @@ def adapt_encoder(
     if not articles:
         raise DataError("--texts: no row is left to read; at least one is needed")
     random.Random(config.seed).shuffle(articles)
-    tokenizer = hub.load_tokenizer(base)
     examples = _cut(articles, tokenizer, config)
     say(
         f"{len(examples)} rows of {config.max_tokens} tokens from {len(articles)} articles; "
         f"{dropped} left out, as they hold passages of --without"
     )
-    described = {"config": dataclasses.asdict(config), "base": base}
-    data = [dict(row) for row in describe_data(texts, without)]
-    work = Work(out, {**described, "data": data})
     torch.manual_seed(config.seed)
     encoder = hub.load_encoder(base)
+    described = {
+        "config": describe_settings(config),
+        **describe_base(base),
+        "data": _describe_texts(texts, without),
+    }
+    work = Work(out, described)
     model = MaskedModel(encoder, config.mask_share, tokenizer.mask_token_id)
     fit(model, encoder, examples, _collate, config, work.checkpoints("everything"))
     finished = work.staging()
     encoder.save_pretrained(finished)
     tokenizer.save_pretrained(finished)
+    # As output.write_directory: transformers would write where the weights lay.
+    settings = finished / "config.json"
+    values = json.loads(settings.read_text(encoding="utf-8")) | {"_name_or_path": base}
+    settings.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+    (finished / "adapt.json").write_text(text, encoding="utf-8")
     move_directory(finished, out)
     work.remove()
+
+
+def _describe_texts(texts: Sequence[Source], without: Sequence[Source]) -> list[dict[str, str]]:
+    names = {"train": "texts", "dev": "without"}
+    return [{**row, "split": names[row["split"]]} for row in describe_data(texts, without)]
 
 
 class MaskedModel(torch.nn.Module):

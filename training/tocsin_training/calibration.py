@@ -28,6 +28,13 @@ MIN_POSITIVES = 5
 # The precision of fewer passages than this says little.
 MIN_JUDGED = 20
 
+# The threshold of a label that a wanted precision cannot be promised for: no score is above 1, and
+# only a logit past 17 rounds to it in float32. Any lower one would promise what was not seen.
+NEVER = 1.0
+
+# A manifest keeps this many digits of a threshold.
+DIGITS = 4
+
 # Between these 1 / temperature is looked for. Past the first, all labels are as good as equal.
 SCALES = (0.01, 100.0)
 
@@ -40,6 +47,11 @@ class Calibration:
     offset: Floats
     thresholds: Floats
 
+    @property
+    def is_fitted(self) -> Bools:
+        """False where a label was left as the network scores it; shape (labels,)."""
+        return np.asarray((self.scale != 1) | (self.offset != 0))
+
 
 def fit_calibration(
     logits: Floats, targets: Bools, articles: npt.NDArray[Any], policy: str = "f1"
@@ -47,7 +59,8 @@ def fit_calibration(
     """Scale, offset and threshold, per label.
 
     Scale and offset (Platt) or the scale alone (temperature): whichever gives the lower log loss
-    on articles that it was not fitted on.
+    on articles that it was not fitted on. A label with fewer than ``MIN_POSITIVES`` positives or
+    negatives is left alone, at 0.5 or, where a precision is wanted, at ``NEVER``.
 
     Args:
         logits: shape (texts, labels), from models that did not see the text.
@@ -61,6 +74,7 @@ def fit_calibration(
     for column in range(labels):
         truth = targets[:, column]
         if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
+            thresholds[column] = 0.5 if precision is None else NEVER
             continue
         found = _line(logits[:, column], truth, articles)
         # A negative slope would turn the ranking round: then the label was not learnt.
@@ -141,14 +155,26 @@ def best_threshold(probabilities: Floats, truth: Bools) -> float:
 
 def precise_threshold(probabilities: Floats, truth: Bools, wanted: float) -> float:
     """The lowest threshold above which at least the ``wanted`` share is right, there and at every
-    higher threshold of 20 or more passages; 0.99 where none is that sure."""
+    higher threshold of ``MIN_JUDGED`` or more passages; ``NEVER`` where none is.
+
+    At least ``MIN_JUDGED`` passages are at or above it. It lies midway between the last of them and
+    the next lower one, in ``DIGITS`` digits, so that rounding moves no passage across it.
+    """
+    if len(probabilities) < MIN_JUDGED:
+        return NEVER
     order = np.argsort(-probabilities)
     found = np.cumsum(truth[order]) / np.arange(1, len(order) + 1)
     # A threshold takes in all passages of one probability, or none of them.
     ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))
-    low = ends[(found[ends] < wanted) & (ends + 1 >= MIN_JUDGED)]
-    sure = ends[(found[ends] >= wanted) & (ends < (low[0] if len(low) else len(order)))]
-    return float(np.clip(probabilities[order[sure[-1]]], 0.01, 0.99)) if len(sure) else 0.99
+    last = probabilities[order[ends]]
+    lower = np.append(last[1:], 0.0)
+    middle = ((last + lower) / 2).round(DIGITS)
+    is_between = (lower < middle) & (middle <= last)
+    is_judged, is_sure = ends + 1 >= MIN_JUDGED, found[ends] >= wanted
+    # From the first one down that is judged and fails, nothing is sure.
+    holds = np.cumsum(is_judged & ~is_sure) == 0
+    kept = np.flatnonzero(is_judged & holds & is_between)
+    return float(middle[kept[-1]]) if len(kept) else NEVER
 
 
 def fold_calibration(model: torch.nn.Module, calibration: Calibration) -> None:

@@ -19,21 +19,24 @@ from sklearn.model_selection import GroupKFold
 from tocsin_eval.data import LabelledPassage, read_passages
 from tocsin_eval.tables import Source
 from tocsin_models import hub
+from tocsin_models.errors import DataError
 from tocsin_models.manifest import Manifest
 from tocsin_training.calibration import (
+    MIN_POSITIVES,
     Calibration,
     fit_calibration,
     fit_temperature,
     fold_calibration,
 )
-from tocsin_training.config import ClassifierConfig
+from tocsin_training.config import ClassifierConfig, describe_settings
 from tocsin_training.examples import Examples
-from tocsin_training.fit import Example, fit
-from tocsin_training.output import describe_data, move_directory, say, write_directory
+from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.output import describe_data, move_directory, write_directory
+from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
 from tocsin_training.targets import Matrix, Target, choose_loss, choose_target
-from tocsin_training.work import Work
+from tocsin_training.work import Work, describe_base
 
 
 def train_classifier(
@@ -52,7 +55,7 @@ def train_classifier(
     Raises:
         DataError: a source is no table of labelled passages, or what is in them does not do; see
             ``targets.choose_target``.
-        ConfigError: a definition is of a label that no row has.
+        ConfigError: a definition is of a label that no row has, or other work lies at ``out``.
         ModelNotFound: ``base`` cannot be loaded.
     """
     columns = columns or {}
@@ -63,15 +66,23 @@ def train_classifier(
     kind = "one label each" if target.is_single_label else "any number of labels each"
     say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; {kind}: {labels}")
 
+    # What may be mistyped comes first: work that is begun is for the same command only.
+    check_tensorboard(config)
+    tokenizer = hub.load_tokenizer(base)
     data = describe_data(train, dev)
     problem = "single_label" if target.is_single_label else "multi_label"
-    described = {"config": dataclasses.asdict(config), "problem": problem, "columns": dict(columns)}
-    work = Work(out, {**described, "base": base, "data": [dict(row) for row in data]})
-    tokenizer = hub.load_tokenizer(base)
+    described = {"config": describe_settings(config), "problem": problem, "columns": dict(columns)}
+    work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
     recipe = _Recipe(base, target, tokenizer, config, work)
     truth = target.matrix(passages)
     calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
+    if bare := [label for label, is_fitted in zip(labels, calibration.is_fitted, strict=True)
+                if not is_fitted]:  # fmt: skip
+        say(
+            f"not calibrated: {', '.join(bare)}; among the left-out passages fewer than "
+            f"{MIN_POSITIVES} have the label, or lack it, or the model did not learn it"
+        )
     say(f"thresholds {thresholds}; training on everything")
 
     model = recipe.fine_tune(passages, "everything")
@@ -186,6 +197,9 @@ def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Reci
 
     With ``folds_used`` it is the left-out articles of so many folds only: less to calibrate on, but
     one of four folds costs a quarter of what four do.
+
+    Raises:
+        DataError: none of the passages left out is of a wanted source; nothing was trained then.
     """
     config = recipe.config
     articles = np.array([passage.article for passage in passages])
@@ -195,10 +209,17 @@ def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Reci
             for passage in passages
         ]
     )
-    logits = np.zeros(truth.shape)
-    is_read = np.zeros(len(passages), bool)
     splitter = GroupKFold(config.folds, shuffle=True, random_state=config.seed)
-    for fold, (inside, outside) in enumerate(splitter.split(passages, groups=articles), start=1):
+    splits = list(splitter.split(passages, groups=articles))[: config.folds_used or None]
+    wanted &= np.isin(np.arange(len(passages)), np.concatenate([rows for _, rows in splits]))
+    if not wanted.any():
+        raise DataError(
+            f"no passage of calibration_sources={config.calibration_sources} is in the fold left "
+            f"out by folds_used={config.folds_used}; set folds_used=0 for all folds, or name more "
+            "sources"
+        )
+    logits = np.zeros(truth.shape)
+    for fold, (inside, outside) in enumerate(splits, start=1):
         stage = f"fold-{fold}"
         found = recipe.work.load(stage)
         if found is None:
@@ -206,10 +227,7 @@ def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Reci
             model = recipe.fine_tune([passages[row] for row in inside], stage)
             found = recipe.logits(model, [passages[row] for row in outside])
             recipe.work.keep(stage, found)
-        logits[outside], is_read[outside] = found, True
-        if fold == config.folds_used:
-            break
-    wanted &= is_read
+        logits[outside] = found
     if recipe.target.is_single_label:
         return fit_temperature(logits[wanted], truth[wanted])
     return fit_calibration(logits[wanted], truth[wanted], articles[wanted], config.threshold_policy)

@@ -157,6 +157,13 @@ class SummariserConfig(RunConfig):
     max_windows: int = setting(16, "windows that the document layers see at once", above=0)
 
 
+def describe_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that make the model what it is: all but the place of the log."""
+    found = dataclasses.asdict(config)
+    del found["tensorboard"]
+    return found
+
+
 Config = TypeVar("Config", bound=RunConfig)
 
 

@@ -47,14 +47,3 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
             text = swap_names(text, passage.names, chance)
         ids = self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
         return {"input_ids": ids, "labels": self._target.of(passage)}
-
-    def some(self, rows: Sequence[int]) -> "Examples":
-        """The same over these rows only."""
-        return Examples(
-            [self._passages[row] for row in rows],
-            self._target,
-            self._tokenizer,
-            self._max_tokens,
-            self._seed,
-            self._swap_share,
-        )

@@ -39,8 +39,8 @@ def fit(
     ``examples`` have a length and are indexed; where they have an ``epoch`` it is kept up to date.
     ``loss`` of logits and labels takes the place of the model's own. ``encoder`` is the part that
     comes pretrained; the rest learns at the rate of the head. Examples of like length share a
-    batch. Progress is a bar on standard error. Checkpoints go to ``work``: a run that was killed
-    goes on from the last one there.
+    batch. Progress is a bar on standard error. Checkpoints go to ``work``, whose name is the
+    stage's: a run that was killed goes on from the last one there.
     """
     set_seed(config.seed)
     set_dropout(model, config.dropout)
@@ -79,7 +79,7 @@ def fit(
         data_collator=collate,
         compute_loss_func=None if loss is None else _with_outputs(loss),
         optimizers=(optimizer, None),
-        callbacks=[_BeginEpoch(examples, order), *_tensorboard(config.tensorboard)],
+        callbacks=[_BeginEpoch(examples, order), *_tensorboard(config, work.name)],
     )
     # Both models return the mean over their own rows; Trainer would pass them a count else.
     trainer.model_accepts_loss_kwargs = False
@@ -128,17 +128,31 @@ class _BeginEpoch(TrainerCallback):
             self._examples.epoch = epoch
 
 
-def _tensorboard(directory: str) -> list[TrainerCallback]:
-    if not directory:
-        return []
+def check_tensorboard(config: RunConfig) -> None:
+    """Refuse a log that cannot be written, before anything is trained.
+
+    Raises:
+        ConfigError: ``tensorboard`` is set, and the package is not installed.
+    """
+    if not config.tensorboard:
+        return
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         raise ConfigError(
             "settings",
             ["tensorboard: the package is not installed; pip install tensorboard, or leave it out"],
         ) from None
-    return [TensorBoardCallback(SummaryWriter(directory))]
+
+
+def _tensorboard(config: RunConfig, stage: str) -> list[TrainerCallback]:
+    """A log of each stage in a folder of its own: folds in one would be one zigzag line."""
+    check_tensorboard(config)
+    if not config.tensorboard:
+        return []
+    from torch.utils.tensorboard import SummaryWriter
+
+    return [TensorBoardCallback(SummaryWriter(str(Path(config.tensorboard) / stage)))]
 
 
 def _with_outputs(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Any:

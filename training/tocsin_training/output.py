@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,6 @@ from safetensors.torch import save_file
 from tocsin_eval.tables import Source, source_name, source_sha256
 from tocsin_models.errors import ConfigError
 from tocsin_models.manifest import Manifest, hash_files, write_manifest
-
-
-def say(line: str) -> None:
-    """One line of progress, on standard error: standard output belongs to results."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def describe_data(train: Sequence[Source], dev: Sequence[Source]) -> tuple[dict[str, str], ...]:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from tocsin_eval.cells import Problems, Record
 from tocsin_eval.tables import Source, is_file, read_table
 from tocsin_models.errors import DataError
+from tocsin_training.progress import say
 from tocsin_training.texts import fold_spaces, paragraphs_of, read_texts
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,8 +38,9 @@ class StandoffLabels:
 
 def text_sha256(text: str) -> str:
     """SHA-256, in hex, of a text's UTF-8 with every run of white space folded to one space."""
-    # A lone surrogate has no UTF-8; as it has no hash either, it is nobody's text.
-    return hashlib.sha256(fold_spaces(text).encode(errors="replace")).hexdigest()
+    # Half a surrogate pair has no UTF-8. Its bytes are let through, so that the hash is that of no
+    # text there can be; read_texts gives none such anyway.
+    return hashlib.sha256(fold_spaces(text).encode(errors="surrogatepass")).hexdigest()
 
 
 def read_standoff(sources: Sequence[Source]) -> list[StandoffLabels]:
@@ -133,8 +134,7 @@ def _say_counts(rows: Sequence[StandoffLabels], found: dict[str, str]) -> None:
     all_counts = Counter(row.source for row in rows)
     counts = Counter(row.source for row in rows if row.sha256 in found)
     for source, count in sorted(all_counts.items()):
-        line = f"{source}: {counts[source]:,} found, {count - counts[source]:,} not"
-        print(line, file=sys.stderr, flush=True)
+        say(f"{source}: {counts[source]:,} found, {count - counts[source]:,} not")
 
 
 def _line(row: StandoffLabels, text: str) -> str:

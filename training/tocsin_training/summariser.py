@@ -24,11 +24,12 @@ from tocsin_models.sentences import split_sentences
 from tocsin_models.summariser import load_summariser
 from tocsin_models.tokens import TextTokenizer
 from tocsin_models.windows import Window, cut_windows, to_arrays
-from tocsin_training.config import SummariserConfig
-from tocsin_training.fit import Example, fit
-from tocsin_training.output import describe_data, move_directory, say, write_directory
+from tocsin_training.config import SummariserConfig, describe_settings
+from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.output import describe_data, move_directory, write_directory
+from tocsin_training.progress import say
 from tocsin_training.report import summariser_metrics
-from tocsin_training.work import Work
+from tocsin_training.work import Work, describe_base
 
 
 def train_summariser(
@@ -47,12 +48,13 @@ def train_summariser(
         DataError: a file is not in the format of articles with highlights.
         ModelNotFound: ``base`` cannot be loaded.
     """
+    check_tensorboard(config)
+    hf_tokenizer = hub.load_tokenizer(base)
     files = [read_summaries(source, columns=columns) for source in train]
     articles = [*files[0][config.first_row :], *chain.from_iterable(files[1:])]
     random.Random(config.seed).shuffle(articles)
     articles = articles[: config.train_rows or None]
     say(f"{len(articles)} articles to train on")
-    hf_tokenizer = hub.load_tokenizer(base)
     with tempfile.TemporaryDirectory() as scratch:
         hf_tokenizer.save_pretrained(scratch)
         tokenizer = TextTokenizer(Path(scratch))
@@ -62,8 +64,8 @@ def train_summariser(
     shape = DocumentShape(layers=config.document_layers)
     scorer = SentenceScorer(hub.load_encoder(base), shape)
     data = describe_data(train, dev)
-    described = {"config": dataclasses.asdict(config), "articles": len(examples)}
-    work = Work(out, {**described, "base": base, "data": [dict(row) for row in data]})
+    described = {"config": describe_settings(config), "articles": len(examples)}
+    work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
     fit(
         _WithLoss(scorer),
         scorer.encoder,

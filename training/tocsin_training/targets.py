@@ -63,7 +63,8 @@ def choose_target(
     Raises:
         ConfigError: a definition is of a label that no row has.
         DataError: with all that is wrong: articles in both sets, a label that nothing can be learnt
-            of, too few articles for the folds, no row to calibrate on.
+            of, too few articles for the folds, more folds used than there are, no row to calibrate
+            on, a threshold policy for single labels.
     """
     labels = tuple(sorted({label for row in train for label in row.labels}))
     if unknown := sorted(set(config.definitions) - set(labels)):
@@ -79,6 +80,7 @@ def choose_target(
         *_overlap(train, dev),
         *_label_problems(train, dev, target, columns),
         *_calibration_problems(train, config),
+        *_policy_problems(target, config),
     ]
     if problems:
         raise DataError(problems)
@@ -172,6 +174,11 @@ def _calibration_problems(train: Sequence[LabelledPassage], config: ClassifierCo
             f"{articles} articles cannot be split into {config.folds} folds; give more articles"
             + (f" or set folds={articles}" if articles > 1 else "")
         )
+    if config.folds_used > config.folds:
+        problems.append(
+            f"folds_used={config.folds_used} is more than folds={config.folds}; set folds_used=0 "
+            "for all of them"
+        )
     wanted = config.calibration_sources
     if wanted and not any(row.source in wanted for row in train):
         problems.append(
@@ -179,3 +186,13 @@ def _calibration_problems(train: Sequence[LabelledPassage], config: ClassifierCo
             "all"
         )
     return problems
+
+
+def _policy_problems(target: Target, config: ClassifierConfig) -> list[str]:
+    """Of single labels the best is given whatever its score, so there is no threshold to choose."""
+    if not target.is_single_label or config.threshold_policy == "f1":
+        return []
+    return [
+        f"threshold_policy={config.threshold_policy} is for labels that are scored apart, and each "
+        "row has exactly one label; set problem=multi_label, or leave threshold_policy out"
+    ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tocsin_eval.cells import Problems, Record
+from tocsin_eval.cells import Problems, Record, is_unicode
 from tocsin_eval.tables import Source, read_table
 
 _WORD = re.compile(r"\w+")
@@ -24,8 +24,8 @@ def read_texts(source: Source, problems: Problems) -> Iterator[list[str]]:
 
     They are the cells ``text``, ``paragraphs`` (a list) and the ``text`` of each of ``passages``
     (a list of objects); ``article`` where a row has none of these, as CNN/DailyMail names it. What
-    is not text in them is passed over: other people's tables are not ours to mend. A source that
-    cannot be read, or holds no text, is added to ``problems``.
+    is not text in them, half a surrogate pair included, is passed over: other people's tables are
+    not ours to mend. A source that cannot be read, or holds no text, is added to ``problems``.
     """
     before, has_text = problems.count, False
     for record in read_table(source, problems):
@@ -52,7 +52,7 @@ def _texts(record: Record) -> Iterator[str]:
     ]
     if not any(isinstance(text, str) for text in found):
         found = [values.get("article")]
-    yield from (text for text in found if isinstance(text, str))
+    yield from (text for text in found if isinstance(text, str) and is_unicode(text))
 
 
 def _list(value: object) -> list[object]:

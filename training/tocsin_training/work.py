@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin_models.errors import ConfigError
-from tocsin_training.output import say
+from tocsin_models.manifest import file_sha256
+from tocsin_training.progress import say
 
 
 class Work:
     """The folder ``OUT.unfinished``: checkpoints of the stage at hand, results of stages done.
 
     It belongs to one run, described by ``run`` (settings, base, hashes of the data; JSON values).
+    A folder that holds nothing but such a description was not begun, and is anybody's.
 
     Raises:
         ConfigError: the folder holds the work of a run that was described otherwise.
@@ -26,7 +28,12 @@ class Work:
         self.folder = out.with_name(out.name + ".unfinished")
         described = self.folder / "run.json"
         run = json.loads(json.dumps(run))
-        if described.exists():
+        partial = described.with_suffix(".partial")
+        # Trainer makes the folder of a stage before the first step.
+        has_begun = any(
+            path.is_file() and path not in (described, partial) for path in self.folder.rglob("*")
+        )
+        if described.exists() and has_begun:
             differing = _differences(json.loads(described.read_text(encoding="utf-8")), run)
             if differing:
                 raise ConfigError(
@@ -36,7 +43,6 @@ class Work:
                 )  # fmt: skip
             say(f"going on with the unfinished training in {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = described.with_suffix(".partial")
         partial.write_text(json.dumps(run, indent=2, sort_keys=True), encoding="utf-8")
         partial.replace(described)
 
@@ -66,6 +72,13 @@ class Work:
     def remove(self) -> None:
         """The training is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def describe_base(base: str) -> dict[str, Any]:
+    """A base as a run is described by it: its name and, of a local directory, the SHA-256 of each
+    file of weights, because it may have been trained again in its place."""
+    weights = sorted(Path(base).glob("*.safetensors")) if Path(base).is_dir() else []
+    return {"base": base, "base_sha256": {path.name: file_sha256(path) for path in weights}}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
