@@ -132,7 +132,7 @@ def test_a_row_of_csv_is_named_by_the_line_it_begins_on(tmp_path: Path) -> None:
         ("a.csv", "text,labels\n".encode("utf-16"), "line 1: is not UTF-8 at byte 0"),
         ("a.parquet", b"PAR1 and no more", "is damaged, or is not a Parquet file"),
         ("a.csv.gz", b"text,labels\n", "is damaged, or is not a gzip file"),
-        # The bytes are part of the name of the test, on which two workers must agree: no time in them.
+        # No time in the bytes: they are part of the test's name, on which two workers must agree.
         ("a.csv.gz", gzip.compress(b"text,labels\n" * 99, mtime=0)[:-9], "ends in the middle"),
         ("a.xlsx", b"PK", "ends in '.xlsx'; read are .jsonl,"),
         ("a.csv", b"text,labels\n", "no row to read"),
