@@ -266,3 +266,50 @@ def test_the_shipped_labels_find_the_news_they_were_made_on(
     paths = sorted((repository / "training/standoff").glob("*.jsonl"))
     wanted = sum(row.source.startswith("cnn") for row in read_standoff(paths))
     assert join_labels(paths, [news], tmp_path / "joined.jsonl") >= wanted > 0
+
+
+def tokenised_piece(**changes: Any) -> tuple[dict[str, Any], str]:
+    """Labels of the second sentence of an article in one line, and the article."""
+    whole = "the envoys met .  they did n't speak of the harbour 's guns , he said . rain fell ."
+    folded = " ".join(whole.split())
+    start, end = folded.index("they"), folded.index(" rain")
+    digest = hashlib.sha256(folded.encode()).hexdigest()
+    part = hashlib.sha256(folded[start:end].encode()).hexdigest()
+    return {**row(0, sha256=part), "within": digest, "start": start, "end": end, **changes}, whole
+
+
+def test_a_piece_of_a_text_without_paragraphs_is_found(tmp_path: Path) -> None:
+    """Most of CNN/DailyMail comes as one line an article; its labels would find nothing."""
+    labels, whole = tokenised_piece()
+    standoff = write_lines(tmp_path / "labels.jsonl", [labels])
+    table = write_lines(tmp_path / "news.jsonl", [{"article": "other ."}, {"article": whole}])
+    out = tmp_path / "joined.jsonl"
+    assert join_labels([standoff], [table], out) == 1
+    [found] = read_lines(out)
+    # As people type it: other tokenizers than BERT's read "did n't" as other words.
+    assert found["text"] == "they didn't speak of the harbour's guns, he said."
+
+
+def test_a_piece_that_is_not_where_it_should_be_is_not_found(tmp_path: Path) -> None:
+    """Labels would be trained on half a sentence that nobody labelled."""
+    labels, whole = tokenised_piece()
+    standoff = write_lines(tmp_path / "labels.jsonl", [{**labels, "end": labels["end"] - 3}])
+    table = write_lines(tmp_path / "news.jsonl", [{"article": whole}])
+    with pytest.raises(DataError, match="none of the 1 passages was found"):
+        join_labels([standoff], [table], tmp_path / "joined.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"start": 9, "end": 9}, "'start' and 'end' are not two whole numbers"),
+        ({"end": "40"}, "'start' and 'end' are not two whole numbers"),
+        ({"within": "abc"}, "'within' is not 64 digits of lower-case hex"),
+    ],
+)
+def test_a_piece_without_a_place_is_refused(
+    changes: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    labels, _ = tokenised_piece(**changes)
+    with pytest.raises(DataError, match=problem):
+        read_standoff([write_lines(tmp_path / "labels.jsonl", [labels])])

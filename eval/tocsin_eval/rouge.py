@@ -69,7 +69,7 @@ def mean_rouge(pairs: Iterable[tuple[str, str]]) -> RougeScores:
     )
 
 
-def _ngrams(sentences: Iterable[str]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+def count_ngrams(sentences: Iterable[str]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
     """Unigrams and bigrams of some sentences; no bigram spans two of them."""
     unigrams: Counter[str] = Counter()
     bigrams: Counter[tuple[str, str]] = Counter()
@@ -130,8 +130,8 @@ def greedy_oracle(
     the first of the next make a bigram. An article without a shared word gives an empty list.
     """
     lines = [reference] if isinstance(reference, str) else reference
-    reference_unigrams, reference_bigrams = _ngrams(lines)
-    counted = [_ngrams([sentence]) for sentence in sentences]
+    reference_unigrams, reference_bigrams = count_ngrams(lines)
+    counted = [count_ngrams([sentence]) for sentence in sentences]
     unigrams = _Overlap(reference_unigrams, [pair[0] for pair in counted])
     bigrams = _Overlap(reference_bigrams, [pair[1] for pair in counted])
 

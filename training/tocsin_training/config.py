@@ -150,7 +150,12 @@ class SummariserConfig(RunConfig):
         768, "tokens of an article that training reads; scoring reads all", above=31
     )
     dev_rows: int = setting(200, "articles to report on while training", above=0)
-    oracle_sentences: int = setting(3, "most sentences of a training extract", above=0, below=101)
+    oracle_sentences: int = setting(3, "most sentences of a training extract", above=0, below=5)
+    oracle_temperature: float = setting(
+        0.04,
+        "how far below the best an extract still counts, in ROUGE-1 + ROUGE-2 F1 (0 to 2)",
+        above=0,
+    )
     document_layers: int = setting(
         2, "transformer layers over the sentence vectors", above=-1, below=25
     )

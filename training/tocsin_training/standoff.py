@@ -2,7 +2,8 @@
 
 A row of ``training/standoff/*.jsonl`` is ``{"id", "sha256", "article", "source", "labels"}``: the
 hash of one passage's text, the article and the collection it is of, and its labels. It never holds
-the text.
+the text. A passage of an article that has no paragraphs also has ``within``, the hash of the whole
+text, and ``start`` and ``end``, its code points there, runs of white space folded.
 """
 
 import hashlib
@@ -14,12 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tocsin_eval.cells import Problems, Record
+from tocsin_eval.cells import Problems, Record, is_whole
 from tocsin_eval.tables import Source, is_file, read_table
 from tocsin_models.errors import DataError
 from tocsin_training.progress import say
-from tocsin_training.texts import fold_spaces, paragraphs_of, read_texts
+from tocsin_training.texts import fold_spaces, paragraphs_of, read_texts, undo_tokens
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -34,6 +36,16 @@ class StandoffLabels:
     article: str
     source: str
     labels: tuple[str, ...]
+    piece: "Piece | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A passage that no line break sets apart: ``[start:end]`` of the text with hash ``within``."""
+
+    within: str
+    start: int
+    end: int
 
 
 def text_sha256(text: str) -> str:
@@ -73,8 +85,9 @@ def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) 
     """Write the rows of ``standoff`` whose text is in ``texts`` to ``out``, in their order.
 
     A line is ``{"id", "article", "source", "text", "labels"}``, as ``tocsin train classifier``
-    reads it. ``texts`` are tables (``read_texts``); each of their texts is looked at whole and cut
-    at newlines. How many were found and how many not is said on standard error, by source.
+    reads it; a piece of a tokenised text is written as people type (``undo_tokens``). ``texts`` are
+    tables (``read_texts``); each of their texts is looked at whole and cut at newlines. How many
+    were found and how many not is said on standard error, by source.
 
     Returns:
         How many were found, at least 1; ``out`` is there in full, or not changed at all.
@@ -85,7 +98,7 @@ def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) 
     """
     _check_out(out, [*standoff, *texts])
     rows = read_standoff(standoff)
-    found = _find_texts({row.sha256 for row in rows}, texts)
+    found = _find_texts(rows, texts)
     _say_counts(rows, found)
     kept = [row for row in rows if row.sha256 in found]
     if not kept:
@@ -98,34 +111,58 @@ def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) 
 
 
 def _row(record: Record) -> StandoffLabels:
-    sha256 = record.text("sha256")
-    if sha256 and not _SHA256.fullmatch(sha256):
-        record.complain("'sha256' is not 64 digits of lower-case hex")
     if "text" in record.values:
         record.complain("has a 'text'; stand-off files are made to do without")
     return StandoffLabels(
         place=record.place,
         id=record.text("id"),
-        sha256=sha256,
+        sha256=_hash(record, "sha256"),
         article=record.text("article"),
         source=record.text("source"),
         labels=record.labels(),
+        piece=_piece(record) if "within" in record.values else None,
     )
 
 
-def _find_texts(wanted: set[str], sources: Sequence[Source]) -> dict[str, str]:
-    """Hash -> text, white space folded, for those of the hashes that some tables hold.
+def _hash(record: Record, name: str) -> str:
+    value = record.text(name)
+    if value and not _SHA256.fullmatch(value):
+        record.complain(f"{name!r} is not 64 digits of lower-case hex")
+    return value
+
+
+def _piece(record: Record) -> Piece:
+    start: Any = record.values.get("start")
+    end: Any = record.values.get("end")
+    if not (is_whole(start) and is_whole(end) and 0 <= start < end):
+        record.complain("'start' and 'end' are not two whole numbers with 0 <= start < end")
+        start, end = 0, 1
+    return Piece(within=_hash(record, "within"), start=start, end=end)
+
+
+def _find_texts(rows: Sequence[StandoffLabels], sources: Sequence[Source]) -> dict[str, str]:
+    """Hash -> text, white space folded, for those of the rows that some tables hold.
 
     Raises:
         DataError: a table cannot be read.
     """
+    wanted = {row.sha256 for row in rows if row.piece is None}
+    pieces: dict[str, list[tuple[str, Piece]]] = {}
+    for row in rows:
+        if row.piece is not None:
+            pieces.setdefault(row.piece.within, []).append((row.sha256, row.piece))
     found: dict[str, str] = {}
     problems = Problems()
     for source in sources:
         for texts in read_texts(source, problems):
             for text in dict.fromkeys([*texts, *paragraphs_of(texts)]):
-                if (sha256 := text_sha256(text)) in wanted:
-                    found.setdefault(sha256, fold_spaces(text))
+                whole = text_sha256(text)
+                if whole in wanted:
+                    found.setdefault(whole, fold_spaces(text))
+                for sha256, piece in pieces.get(whole, ()):
+                    part = fold_spaces(text)[piece.start : piece.end]
+                    if text_sha256(part) == sha256:
+                        found.setdefault(sha256, undo_tokens(part))
     problems.raise_if_any()
     return found
 

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from tocsin_eval.data import ReferenceSummary, read_summaries
-from tocsin_eval.rouge import greedy_oracle
 from tocsin_eval.tables import Source
 from tocsin_models import hub
 from tocsin_models.extractive import DocumentShape, SentenceScorer
@@ -26,10 +25,15 @@ from tocsin_models.tokens import TextTokenizer
 from tocsin_models.windows import Window, cut_windows, to_arrays
 from tocsin_training.config import SummariserConfig, describe_settings
 from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.oracle import soft_oracle
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
 from tocsin_training.report import summariser_metrics
 from tocsin_training.work import Work, describe_base
+
+# An article of which less than half a sentence of the good extracts is read, or stands in it at
+# all, teaches nothing.
+LEAST_TARGET = 0.5
 
 
 def train_summariser(
@@ -103,7 +107,7 @@ def train_summariser(
 def _prepare(
     articles: Sequence[ReferenceSummary], tokenizer: TextTokenizer, config: SummariserConfig
 ) -> list[Example]:
-    """Windows of each article and, for each piece of a sentence, 1 if the oracle chose it."""
+    """Windows of each article and, for each piece of a sentence, its target (``soft_oracle``)."""
     room = config.max_tokens - tokenizer.special_tokens
     examples: list[Example] = []
     told = time.monotonic()
@@ -116,9 +120,9 @@ def _prepare(
             for paragraph in article.paragraphs
             for start, end in split_sentences(paragraph)
         ]
-        oracle = set(greedy_oracle(sentences, article.highlights, config.oracle_sentences))
-        if not oracle:
-            continue  # nothing of the summary stands in the article: nothing to learn
+        targets = soft_oracle(
+            sentences, article.highlights, config.oracle_sentences, config.oracle_temperature
+        )
         read: list[list[int]] = []
         left = config.train_tokens
         for tokens in tokenizer.encode(sentences):
@@ -126,6 +130,8 @@ def _prepare(
                 break
             read.append(tokens.ids)
             left -= len(tokens.ids)
+        if targets[: len(read)].sum() < LEAST_TARGET:
+            continue
         windows = cut_windows(read, room)
         if windows:
             examples.append(
@@ -133,7 +139,7 @@ def _prepare(
                     "input_ids": [token for window in windows for token in window.ids],
                     "windows": windows,
                     "labels": [
-                        float(number in oracle)
+                        float(targets[number])
                         for window in windows
                         for number, _, _ in window.pieces
                     ],
@@ -160,7 +166,12 @@ class _Collate:
 
 
 class _WithLoss(nn.Module):
-    """The scorer as Trainer wants it: binary cross-entropy over the sentences that are there."""
+    """The scorer as Trainer wants it, with its loss over the sentences that are there.
+
+    Cross-entropy between targets and scores, each as shares of the article's whole (ListNet: Cao et
+    al. 2007), teaches which sentence goes before which; its gradient is several times the other's.
+    Binary cross-entropy makes each score a probability of its own, which editors are shown.
+    """
 
     def __init__(self, scorer: SentenceScorer) -> None:
         super().__init__()
@@ -168,6 +179,9 @@ class _WithLoss(nn.Module):
 
     def forward(self, *, labels: torch.Tensor, **inputs: torch.Tensor) -> dict[str, Any]:
         logits = self.scorer(**inputs).float()
-        losses = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         mask = inputs["sentence_mask"]
-        return {"loss": (losses * mask).sum() / mask.sum(), "logits": logits}
+        alone = nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        shares = logits.masked_fill(mask == 0, -1e4).log_softmax(dim=-1)
+        wanted = labels / labels.sum(dim=-1, keepdim=True)
+        loss = (alone * mask).sum() / mask.sum() - (wanted * shares).sum(dim=-1).mean()
+        return {"loss": loss, "logits": logits}

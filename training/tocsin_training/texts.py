@@ -7,11 +7,23 @@ from tocsin_eval.cells import Problems, Record, is_unicode
 from tocsin_eval.tables import Source, read_table
 
 _WORD = re.compile(r"\w+")
+# White space that CoreNLP's tokeniser put where nobody types any.
+_TOKEN_GAPS = re.compile(
+    r" (?=n't\b|'(?:s|re|ve|ll|d|m)\b|[.,;:?!%)\]])|(?<=[(\[$£]) |(?<=\w) (?=- \w)|(?<=\w -) (?=\w)"
+)
 
 
 def fold_spaces(text: str) -> str:
     """Every run of white space as one space, none at the ends."""
     return " ".join(text.split())
+
+
+def undo_tokens(text: str) -> str:
+    """Tokenised text as people type it: ``he did n't go .`` is ``he didn't go.``
+
+    Straight quotation marks keep their spaces: which way one looks is not known.
+    """
+    return _TOKEN_GAPS.sub("", text)
 
 
 def words_of(text: str) -> list[str]:
