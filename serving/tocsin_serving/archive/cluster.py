@@ -74,9 +74,8 @@ logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 # A worker asks for a tenth of a core less than it uses: on two cores two workers of one core each
 # would leave none to the tasks of Ray Data, and neither would ever finish.
 SPARE_CPU = 0.1
-# Tasks a worker has at once: it fetches and tokenises some while the model is busy with others, and
-# those that wait are scored together.
-TASKS_A_WORKER = 8
+# Tasks a worker has at once: it fetches and tokenises one while the model is busy with the other.
+TASKS_A_WORKER = 2
 # Blocks of one task. On a GPU a block of 250 rows is a fraction of a batch.
 BLOCKS_A_TASK = {"cpu": 1, "cuda": 8}
 # A cluster that has to order machines first takes minutes.

@@ -8,12 +8,9 @@ import asyncio
 import socket
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
-from time import monotonic
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from tocsin_models.errors import TocsinError
@@ -22,22 +19,13 @@ from tocsin_serving.archive.asked import Asked
 from tocsin_serving.archive.blocks import Block
 from tocsin_serving.archive.columns import Column
 from tocsin_serving.archive.rows import Row
-from tocsin_serving.archive.scoring import (
-    Models,
-    Prepared,
-    ScoredBlock,
-    prepare_block,
-    score_blocks,
-)
+from tocsin_serving.archive.scoring import Models, ScoredBlock, prepare_block, score_blocks
 
 VERSION = version("tocsin")
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 # Loads the models in the process where it is called, on a device with so many threads.
 Load: TypeAlias = Callable[[Device, int], Models]
-# Tasks that wait for the model are scored together, up to this much work: a block of 250 rows by
-# itself has few rows of each length, and half-empty batches. A worker that is killed loses it.
-WINDOW_S = 2.0
 # How often a block is handed out. Only a worker that died leaves one to be asked for again.
 TRIES = 6
 
@@ -83,6 +71,8 @@ class Worker:
     def __init__(self, task: Task, take: Take) -> None:
         self._task = task
         self._take = take
+        # Calls come two at a time, so that one fetches and tokenises while the other computes.
+        self._computing = threading.Lock()
         self._models: Models | Problem
         # A worker that cannot load would be started again and again if it said so by raising.
         loaded = load_models(task.load, task.device, task.threads)
@@ -93,7 +83,6 @@ class Worker:
                 "make all workers of one kind, with the same models"
             )
         self._models = loaded
-        self._together = _Together(self._compute)
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
         numbers = [int(number) for number in batch["number"]]
@@ -116,67 +105,13 @@ class Worker:
                 if isinstance(block, Problem):
                     return block
             blocks = [block for block in found if isinstance(block, Block)]
-            return self._together([prepare_block(block, models, task.asked) for block in blocks])
+            prepared = [prepare_block(block, models, task.asked) for block in blocks]
+            with self._computing:
+                return score_blocks(prepared, models, task.asked, task.columns)
         except TocsinError as error:
             return Problem(str(error))
         except Exception as error:
             return Problem(locate(error), is_ours=True)
-
-    def _compute(self, prepared: Sequence[Prepared]) -> list[ScoredBlock]:
-        assert isinstance(self._models, Models)
-        return score_blocks(prepared, self._models, self._task.asked, self._task.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    prepared: Sequence[Prepared]
-    answer: "Future[list[ScoredBlock]]" = field(default_factory=Future)
-
-    @property
-    def rows(self) -> int:
-        return sum(len(item.block.rows) for item in self.prepared)
-
-
-class _Together:
-    """Scores what several calls bring as one. Calls come from threads of their own: while one is in
-    the model, others fetch and tokenise theirs, and the next takes all that wait along."""
-
-    def __init__(self, compute: Callable[[Sequence[Prepared]], list[ScoredBlock]]) -> None:
-        self._compute = compute
-        self._computing = threading.Lock()
-        self._waiting: deque[_Waiting] = deque()
-        self._rows_per_s = 0.0
-
-    def __call__(self, prepared: Sequence[Prepared]) -> list[ScoredBlock]:
-        """The blocks of this call, scored.
-
-        Raises:
-            Exception: what the model raised on the blocks that were scored together.
-        """
-        mine = _Waiting(prepared)
-        self._waiting.append(mine)
-        with self._computing:
-            while not mine.answer.done():
-                self._score_next()
-        return mine.answer.result()
-
-    def _score_next(self) -> None:
-        """Those that have waited longest, one at least."""
-        calls = [self._waiting.popleft()]
-        rows = calls[0].rows
-        while self._waiting and rows + self._waiting[0].rows <= self._rows_per_s * WINDOW_S:
-            calls.append(self._waiting.popleft())
-            rows += calls[-1].rows
-        started = monotonic()
-        try:
-            scored = iter(self._compute([item for call in calls for item in call.prepared]))
-        except Exception as error:
-            for call in calls:
-                call.answer.set_exception(error)
-            return
-        self._rows_per_s = rows / max(monotonic() - started, 1e-3)
-        for call in calls:
-            call.answer.set_result([next(scored) for _ in call.prepared])
 
 
 class Feed:
