@@ -186,6 +186,9 @@ class OpenVinoRunner:
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": floating,
             "PERFORMANCE_HINT": hint.upper(),
+            # Pinned, every process takes the first cores: two workers of one core each on two cores
+            # sat on the same one, at 270 rows/s each instead of 520. Alone it makes no difference.
+            "ENABLE_CPU_PINNING": False,
         }
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
