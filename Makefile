@@ -15,7 +15,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-batch bench-http bench-ray bench-overload soak measure gate accept bento clean
+.PHONY: help demo serve test check check-slow lint format lock corpus bench bench-batch bench-summariser bench-http bench-ray bench-overload soak measure gate accept bento clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: $(STAMP) ## measure speed against the transformers pipeline
 
 bench-batch: $(STAMP) ## measure the batch scorer beside datasets.map with the pipeline
 	@$(BIN)/python -m tocsin_eval.bench_batch
+
+bench-summariser: $(STAMP) ## measure the summariser beside the classifier and beside torch
+	@$(BIN)/python -m tocsin_eval.bench_summariser
 
 bench-http: $(STAMP) ## measure the service beside a plain BentoML service
 	@$(BIN)/python -m tocsin_eval.bench_http

@@ -51,6 +51,16 @@ def reason_within(line: str) -> str | None:
         ("Home | World | Ardesh | Live", "navigation"),
         ("Skip to main content", "navigation"),
         ("Photo: Ada Example/Agency", "image credit"),
+        ("Example reported from Vessaly and Sample from Kyrrin.", "credit line"),
+        ("Example Press writers Ada Example in Vessaly and Bo Sample contributed.", "credit line"),
+        ("With reporting by Ada Example in Vessaly", "credit line"),
+        ("For another view, click here.", "related link"),
+        ("Scroll down for video", "related link"),
+        ("Read more about the talks", "related link"),
+        ("Watch the depot burn »", "related link"),
+        ("TM & © 2031 Example Press", "copyright"),
+        ("Ada Example/AFP via Getty Images", "image credit"),
+        ("Image source, Example Agency", "image credit"),
         ("(END VIDEO)", "transcript mark"),
         ("The river", "crosshead"),
         ("Who leads the brigade?", "crosshead"),
@@ -83,6 +93,10 @@ def test_boilerplate_is_dropped_with_its_reason(line: str, reason: str) -> None:
         "Compiled by inspectors, the report says the army killed nine.",
         "(c) Withdraw all forces from the zone.",
         "By Friday the port will burn.",
+        "By Friday Vessaly for Ardesh was lost.",
+        "Clashes reported from Vessaly and Kyrrin.",
+        "Hospital staff say the blockade contributed.",
+        "Read more and you die, the note said.",
         "Updated figures put the dead at 90.",
         "More dead were found on Monday.",
         "Search teams found nine bodies.",
@@ -96,6 +110,21 @@ def test_boilerplate_is_dropped_with_its_reason(line: str, reason: str) -> None:
 def test_news_that_looks_like_boilerplate_is_kept(line: str) -> None:
     # A dropped threat is lost for good: precision comes before recall.
     assert reason_within(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By Ada Example",
+        "By Ada Example in Vessaly",
+        "By Ada Example for the Example Press",
+        "By Ada Example and Bo Sample | Example Press",
+    ],
+)
+def test_a_byline_is_dropped_beside_the_headline_and_nowhere_else(line: str) -> None:
+    # Deep in an article the same words may head a document that is quoted.
+    assert drop_reasons(["Army hits depot", line, *[LEAD, ANSWER] * 4])[1] == "byline"
+    assert reason_within(line) != "byline"
 
 
 def test_lines_of_boilerplate_in_one_block_are_dropped_and_a_line_of_news_saves_it() -> None:

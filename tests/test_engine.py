@@ -131,6 +131,18 @@ def test_an_article_alone_reads_as_everywhere(
     assert play(engine.summarise(article, options, call())).to_record() == expected
 
 
+@pytest.mark.parametrize("article", ARTICLES, ids=lambda article: article.id)
+def test_a_style_and_a_focus_read_as_everywhere(
+    tiny: Models, engine: Engine, article: Article
+) -> None:
+    # The service chooses sentences apart from the labels: both have to be there by then.
+    options = Options(style="standard", focus=("threat",), thresholds={"threat": 0.5})
+    expected = tiny.record(article, options)
+    assert play(engine.analyse(article, options, call())).to_record() == expected
+    with pytest.raises(ConfigError, match="nothing is labelled here"):
+        play(engine.summarise(article, options, call()))
+
+
 def test_an_article_in_a_crowd_reads_as_alone(tiny: Models, engine: Engine) -> None:
     # A score must not depend on its neighbours; here 200 of them are in the same batches, and
     # other threads parse and tokenise meanwhile.

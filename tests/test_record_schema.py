@@ -208,3 +208,53 @@ def test_scores_of_the_labels_asked_for_are_a_valid_record() -> None:
     record = replace(ANALYSIS, passages=passages, classifier=info).to_record()
     VALIDATOR.validate(record)
     assert record["labels"] == {"threat": {"passages": [0, 1], "max_score": 0.9}}
+
+
+WRITTEN = replace(
+    ANALYSIS,
+    summary=Summary(
+        sentences=(
+            SummarySentence(text="An envoy left.", start=21, end=48, passage=1, score=0.5),
+            SummarySentence(
+                text="The envoy left after talks.",
+                start=21,
+                end=48,
+                passage=1,
+                score=0.5,
+                replaced=True,
+                reason="number not in the article",
+            ),
+        ),
+        windows=1,
+        method="abstractive",
+        checked=3,
+    ),
+)
+
+
+def test_a_written_summary_says_what_was_checked_and_replaced() -> None:
+    record = WRITTEN.to_record()
+    VALIDATOR.validate(record)
+    assert (record["summary"]["checked"], record["summary"]["replaced"]) == (3, 1)
+    kept, replaced = record["summary"]["sentences"]
+    assert "replaced" not in kept
+    assert (replaced["replaced"], replaced["reason"]) == (True, "number not in the article")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _delete("summary", "checked"),
+        _delete("summary", "replaced"),
+        _delete("summary", "sentences", 1, "reason"),
+        _delete("summary", "sentences", 1, "replaced"),
+        _set("summary", "sentences", 1, "replaced", False),
+        # What was not written has nothing to check.
+        _set("summary", "method", "extractive"),
+    ],
+)
+def test_a_written_summary_that_hides_it_is_refused(spoil: Callable[[Any], None]) -> None:
+    # Else nobody could tell what a model wrote from what the article says.
+    record = copy.deepcopy(WRITTEN.to_record())
+    spoil(record)
+    assert not is_valid(record)

@@ -240,7 +240,7 @@ def test_all_problems_are_told_at_once_up_to_twenty() -> None:
 # Copy is confidential
 
 NAMES = ["id", "text", "html", "paragraphs", "passages", "labels", "thresholds", "style"]
-NAMES += ["max_words", "max_sentences", "strict_language"]
+NAMES += ["max_words", "max_sentences", "strict_language", "focus"]
 # Long enough that no message holds it by chance.
 SECRETS = st.text("abcdefghijklmnopqrstuvwxyzäß日本 -_.", min_size=6, max_size=30).map(
     lambda text: f"Zq{text}qZ"

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin_models.protocols import Limits
-from tocsin_models.selection import MOST_WORDS, Candidate, count_words, select
+from tocsin_models.selection import Candidate, count_words, select
+from tocsin_models.styles import MOST_WORDS
 
 
 def candidates(*lines: tuple[str, float]) -> list[Candidate]:

@@ -61,6 +61,13 @@ def test_a_quotation_keeps_its_closing_mark() -> None:
     ]
 
 
+@pytest.mark.parametrize("rank", ["Brig-Gen.", "Brig.-Gen.", "Lt-Col.", "Maj-Gen.", "Gen."])
+def test_a_rank_is_not_the_end_of_a_sentence(rank: str) -> None:
+    # A summary began with "Tukur Maidawa, has vowed": half a sentence, printed.
+    first = f"The minister, {rank} Abo Marun, has vowed to return."
+    assert cut(f"{first} He left.") == [first, "He left."]
+
+
 def test_a_long_text_is_cut_as_in_one_piece() -> None:
     # Long texts are read piece by piece: a seam inside a sentence would cut it in two.
     sentence = "The militia said it had struck the depot at Tell Marun. "
@@ -90,7 +97,9 @@ def test_tokenised_lower_case_text_is_cut_at_its_marks(
     assert cut(text) == expected
 
 
-@pytest.mark.parametrize("unit", ["“Aa bb. ", "' a . ", "a . ", "(", "\n", "\u2028. B", "[1]"])
+@pytest.mark.parametrize(
+    "unit", ["“Aa bb. ", "Brig-Gen. ", "' a . ", "a . ", "(", "\n", "\u2028. B", "[1]"]
+)
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     # One text of unclosed quotation marks took sentencex 3.5 s; a service would stall on it.
     text = unit * (200_000 // len(unit))

@@ -1,5 +1,6 @@
 """Summaries with the embedded model: whole sentences, from everywhere, within the limits."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,44 @@ def test_nothing_to_summarise_takes_no_call(summariser: ExtractiveSummariser) ->
     reading = summariser.read([Paragraph(text="Army hits port", start=0, end=14, kind="headline")])
     assert (reading.sentences, reading.groups) == ((), ())
     assert summariser.choose(reading, [], Limits()).reason
+
+
+def test_many_articles_are_told_as_each_alone(
+    repository: Path, summariser: ExtractiveSummariser
+) -> None:
+    # Calls of several articles are in the air at once: one answer out of place, and an article
+    # would be told with the sentences that another one's scores chose.
+    demo = (repository / "serving/tocsin_serving/demo/article.txt").read_text("utf-8")
+    texts = (
+        demo,
+        "Army hits port\n\nFILE - Smoke rises over the port.",
+        "The general denied it.",
+        "\n\n".join([demo] * 4),
+        FILLER,
+        "Army hits port\n\nRain fell on Vessaly. Envoys met in Zorvan. Nobody signed.",
+        "Ferry sunk\n\n" + "and then the army " * 200 + "denied it.",
+        "\n\n".join(reversed(demo.split("\n\n"))),
+    )
+    articles = [clean(Article(id="a", text=text)).paragraphs for text in texts]
+    limits = [
+        Limits(style=style, max_sentences=most)
+        for style, most in zip(("short", "headline", "standard", "short") * 2, range(1, 9), strict=True)
+    ]
+    together = summariser.summarise_many(articles, limits)
+    assert together == [
+        summariser.summarise(article, own) for article, own in zip(articles, limits, strict=True)
+    ]
+    assert together[1].reason
+    assert together[3].windows > together[0].windows > together[2].windows == 1
+    assert summariser.summarise_many([], []) == []
+
+
+def test_five_thousand_sentences_are_read_in_seconds(summariser: ExtractiveSummariser) -> None:
+    # Somebody will send a list of names or a transcript; others wait behind it.
+    text = "\n\n".join(f"Envoy {number} left." for number in range(5_000))
+    article = clean(Article(id="a", text=f"Army hits port\n\n{text}")).paragraphs
+    started = time.process_time()
+    [summary] = summariser.summarise_many([article], [Limits()])
+    assert time.process_time() - started < 30
+    assert summary.sentences
+    assert summary.windows > 5_000 // 32

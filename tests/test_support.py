@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin_eval.support import KINDS, Unsupported, main, unsupported
 from tocsin_models.sentences import split_sentences
+from tocsin_models.support import KINDS, Unsupported, unsupported
 
 ARTICLE = (
     "Gen. Yasir al-Nour of the U.N. mission said on Feb. 29, 2024 that 5,000 people had left "
@@ -131,6 +131,53 @@ def test_lower_cased_articles_support_cased_summaries() -> None:
     assert found("It was Yasir: “We don't wait.” Some 5,000 left on 2 March.", tokenised) == []
 
 
+SPOKEN = (
+    "Gen. Karim Haddad, who leads the army, told Omar Saif on Friday that it would stay. “We will "
+    "hold every village,” Haddad said. “We cannot feed them for another month,” Omar Saif warned."
+    "\n\nThe White House spokeswoman, Jane Carter, said so later. “This is a very grave step,” she "
+    "said. “It was not our doing,” said a spokesman for the ministry in Dibbat. According to Lena "
+    "Orlova, “nobody has counted the dead”. Orlova said: “The camp holds too few tents.” “We take "
+    "in everybody who asks,” says one Dibbat resident."
+)
+
+
+@pytest.mark.parametrize(
+    ("summary", "speaker"),
+    [
+        ("“We will hold every village,” Omar Saif said.", "Omar Saif"),
+        ("“We will hold every village,” said Mr. Saif, who was told so.", "Saif"),
+        ("Haddad said: “We cannot feed them for another month.”", "Haddad"),
+        ("“Nobody has counted the dead,” said Jane Carter.", "Jane Carter"),
+        ("Karim Haddad, the general, said “the camp holds too few tents”.", "Karim Haddad"),
+        # "She" follows another who speaks.
+        ("“This is a very grave step,” Lena Orlova said.", "Lena Orlova"),
+    ],
+)
+def test_a_quotation_belongs_to_who_says_it_in_the_article(summary: str, speaker: str) -> None:
+    # Right words in the wrong mouth are what a correction is printed for.
+    assert ("speaker", speaker) in found(summary, SPOKEN)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "“We will hold every village,” said Gen Haddad.",
+        "“We will hold every village,” Karim Haddad told them.",
+        "Saif said: “We cannot feed them for another month.”",
+        "“This is a very grave step,” Jane Carter said.",
+        "“This is a very grave step,” the White House said.",
+        # A role may be anybody; what is short is said by many; a resident is no place.
+        "“It was not our doing,” Haddad said.",
+        "“Every village” is to be held, Omar Saif said.",
+        "Everybody “who asks” is taken in, says one Dibbat resident.",
+        "“Nobody has counted the dead,” Orlova said.",
+        "“We will hold every village,” he said.",
+    ],
+)
+def test_a_speaker_who_may_be_right_is_let_pass(summary: str) -> None:
+    assert found(summary, SPOKEN) == []
+
+
 def test_a_line_is_read_on_its_own() -> None:
     # Two sentences with one half of a quotation each are no quotation.
     article = "“Go. We said no. Stay,” he said. Then she left."
@@ -182,52 +229,6 @@ def test_passages_of_the_corpus_support_themselves_and_their_rewordings(reposito
                     assert found(f"again {text[start:end]}", article) == []
     assert articles > 50
     assert sentences > 1_000
-
-
-def test_the_table_of_what_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        {
-            "id": "1",
-            "article": ARTICLE,
-            "summary": "Some 500 left.",
-            "faithful": False,
-            "edit": ["x"],
-        },
-        {"id": "2", "article": ARTICLE, "summary": "All left.", "faithful": False},
-        {"id": "3", "article": "Rain fell.", "summary": "Rain fell.", "faithful": True},
-    ]
-    path = tmp_path / "judged.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert main(["--data", str(path)]) == 0
-    printed = capsys.readouterr().out
-    assert "judged: 3 summaries of 2 articles, 1 faithful" in printed
-    assert "| all | 50.0 (" in printed
-    assert "| 75.0 (" in printed
-    assert "| names only | 0.0 (" in printed
-    assert "| x | 1 | 100.0 (" in printed
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("{", "line 1: is not JSON"),
-        ('{"article": "a", "summary": "b"}', "'faithful' must be true or false"),
-        ('{"article": "a", "summary": 1, "faithful": true}', "'summary' must be a string"),
-        ('{"article": "a", "summary": "b", "faithful": true}', "at least one"),
-        ("", "at least one"),
-    ],
-)
-def test_a_bad_file_is_one_line_without_its_text(
-    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "judged.jsonl"
-    path.write_text(text, encoding="utf-8")
-    assert main(["--data", str(path)]) == 2
-    told = capsys.readouterr().err
-    assert problem in told
-    assert told.count("\n") == 1
-    assert main(["--data", str(tmp_path / "none.jsonl")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_an_item_is_a_record() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin_models.tokens import LENGTH_STEP, TextTokenizer, padded_length
-from tocsin_models.windows import SLOTS, cut_windows, groups_of, to_arrays
+from tocsin_models.windows import SLOTS, cut_evenly, cut_windows, groups_of, to_arrays
 
 SENTENCES = st.lists(st.lists(st.integers(5, 99), max_size=40), max_size=80)
 
@@ -29,6 +29,37 @@ def test_a_sentence_that_fits_a_window_is_never_cut(sentences: list[list[int]], 
     pieces = [number for window in cut_windows(sentences, room) for number, _, _ in window.pieces]
     for number, sentence in enumerate(sentences):
         assert pieces.count(number) == max(1, -(-len(sentence) // room))
+
+
+@given(SENTENCES, st.integers(8, 126), st.integers(0, 4))
+def test_even_windows_read_the_same_and_never_pad_more(
+    sentences: list[list[int]], room: int, special: int
+) -> None:
+    # Summaries may not pay for the speed with a word that nobody reads, or with a sentence in two.
+    full, even = cut_windows(sentences, room), cut_evenly(sentences, room, special)
+    assert [token for window in even for token in window.ids] == list(
+        chain.from_iterable(sentences)
+    )
+    pieces = [number for window in even for number, _, _ in window.pieces]
+    assert pieces == [number for window in full for number, _, _ in window.pieces]
+    for window in even:
+        assert len(window.ids) <= room
+        assert len(window.pieces) <= SLOTS
+        ends = [0, *(end for _, _, end in window.pieces)]
+        assert ends == [*(first for _, first, _ in window.pieces), len(window.ids)]
+    assert len(even) == len(full)
+    padded = [
+        max((padded_length(len(one.ids) + special, room + special) for one in cut), default=0)
+        for cut in (even, full)
+    ]
+    assert padded[0] <= padded[1]
+
+
+def test_even_windows_leave_no_nearly_empty_last_one() -> None:
+    # It would be padded to the others' length, and cost as much as they do.
+    sentences = [[7] * 10] * 7
+    assert [len(window.ids) for window in cut_windows(sentences, 62)] == [60, 10]
+    assert [len(window.ids) for window in cut_evenly(sentences, 62, special=2)] == [40, 30]
 
 
 def test_pooling_averages_exactly_the_tokens_of_a_sentence(tiny_base: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import NamedTuple
 
-from tocsin_eval.name_forms import TITLES
+from tocsin_models.name_forms import TITLES
 
 State = tuple[str, str, str]  # noun, adjective, people
 

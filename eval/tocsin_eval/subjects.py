@@ -245,20 +245,35 @@ def _classifier(path: Path, options: SubjectOptions) -> Classifier:
 
 
 def _summariser(path: Path, options: SubjectOptions) -> LocalSummariser:
-    from tocsin_models.summariser import load_summariser
+    from tocsin_models.abstractive import open_summariser
 
     # Its network is never stored in int8: asked for that, it runs in what it is meant to.
     precision: Precision = "auto" if options.precision == "int8" else options.precision
-    found = load_summariser(
+    found = open_summariser(
         path, device=options.device, threads=options.threads, precision=precision
     )
     return LocalSummariser(found, options.options)
 
 
 def _plain(source: str, options: SubjectOptions) -> Subject:
-    from tocsin_models.plain import fetch_directory, load_plain_classifier, plain_manifest
+    from tocsin_models.abstractive import abstractive_manifest, is_encoder_decoder
+    from tocsin_models.plain import (
+        fetch_directory,
+        load_plain_classifier,
+        plain_manifest,
+        read_config,
+    )
 
     directory = fetch_directory(source)
+    if is_encoder_decoder(read_config(directory / "config.json", source)):
+        written = abstractive_manifest(directory, source)
+        return Subject(
+            name=written.name.rpartition("/")[2],
+            kind="model",
+            revision=written.revision,
+            summariser=lambda: _summariser(Path(source), options),
+            directories=(directory,),
+        )
     manifest = plain_manifest(directory, source)
 
     def load() -> Classifier:

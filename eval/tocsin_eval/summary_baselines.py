@@ -18,7 +18,8 @@ import tocsin_models.sentences
 from tocsin_eval import rouge
 from tocsin_models.protocols import Limits, Summariser
 from tocsin_models.records import ModelInfo, Paragraph, Summary, SummarySentence
-from tocsin_models.selection import DEFAULT_SENTENCES, count_words
+from tocsin_models.selection import count_words
+from tocsin_models.styles import DEFAULT_SENTENCES
 from tocsin_models.summariser import Sentence
 
 # Letters, with an apostrophe or hyphen inside: numbers connect sentences that share nothing else.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tocsin_eval.extraction import measure_extraction
 from tocsin_eval.rouge import join_lines, rouge
-from tocsin_eval.support import unsupported
 from tocsin_models.selection import count_words
 from tocsin_models.sentences import split_sentences
+from tocsin_models.support import unsupported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,8 @@ class SummaryNumbers:
     no reference is known. ``coverage``, ``density``, ``compression``, the shares of novel n-grams,
     ``repeated_trigrams`` and ``most_alike`` are those of ``extraction.Extraction``. ``sentences``
     and ``words`` (runs between white space) are counts, and so are the unsupported items
-    (``support.unsupported``): 0 for an empty summary, never None.
+    (``support.unsupported``): 0 for an empty summary, never None. A quotation that somebody else
+    says in the article is an unsupported one.
 
     ``verbatim`` is the share (0 to 1) of the summary's sentences that stand in the article, but for
     white space; None for an empty summary. ``position`` is where they stand, the mean over
@@ -82,7 +83,7 @@ def measure_summary(
         unsupported_names=float(kinds.count("name")),
         unsupported_numbers=float(kinds.count("number")),
         unsupported_dates=float(kinds.count("date")),
-        unsupported_quotations=float(kinds.count("quotation")),
+        unsupported_quotations=float(kinds.count("quotation") + kinds.count("speaker")),
         position=sum(known) / len(known) if is_whole else None,
         verbatim=len(known) / len(summary) if summary else None,
     )

@@ -10,27 +10,41 @@ from dataclasses import dataclass, field, replace
 
 from tocsin_models.cleaning import clean
 from tocsin_models.errors import ConfigError, TocsinError
+from tocsin_models.focus import focus_on, focus_warnings
 from tocsin_models.labels import assign_labels
 from tocsin_models.language import check_language
-from tocsin_models.protocols import Classifier, Limits, Scores, Summariser
+from tocsin_models.protocols import (
+    BatchSummariser,
+    Classifier,
+    Focus,
+    Limits,
+    Scores,
+    Style,
+    Summariser,
+)
 from tocsin_models.records import Analysis, Article, CleanText, ModelInfo, Passage, Summary
+from tocsin_models.styles import unknown_style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the caller wants. ``None`` leaves the defaults of the summary's style; a strict
-    language refuses an article that the models do not read, instead of warning. ``labels`` are the
-    only ones the answer speaks of (all where empty); ``thresholds`` replace the model's own."""
+    """What the caller wants. ``None`` leaves the defaults of the summary's style; ``focus`` are
+    labels whose passages the summary shall prefer. A strict language refuses an article that the
+    models do not read, instead of warning. ``labels`` are the only ones the answer speaks of (all
+    where empty); ``thresholds`` replace the model's own."""
 
     max_sentences: int | None = None
     max_words: int | None = None
+    style: Style = "short"
+    focus: tuple[str, ...] = ()
     strict_language: bool = False
     labels: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:
-        return Limits(max_sentences=self.max_sentences, max_words=self.max_words)
+        """Those that hold for every article: without the focus."""
+        return Limits(max_sentences=self.max_sentences, max_words=self.max_words, style=self.style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,32 +97,64 @@ def analyse_many(
     Raises:
         ConfigError: ``options`` name a label that the classifier does not have.
     """
+    check_options(options, classifier is not None, summariser)
     info = apply_options(classifier.info, options) if classifier else None
     infos = [model.info for model in (classifier, summariser) if model is not None]
     readings = [_read_or_refuse(article, infos, options) for article in articles]
     texts = [text for reading in readings if isinstance(reading, Reading) for text in reading.texts]
     scores = classifier.score(texts) if classifier else None
-    answers: list[Analysis | TocsinError] = []
+    labelled: list[tuple[Passage, ...]] = []
     first = 0
     for reading in readings:
-        if isinstance(reading, TocsinError):
-            answers.append(reading)
-            continue
-        passages = label_passages(reading, scores, first, info) if scores and info else ()
-        first += len(reading.texts)
-        try:
-            summary = (
-                summariser.summarise(reading.source.paragraphs, options.limits)
-                if summariser
-                else None
-            )
-        except TocsinError as error:
-            answers.append(error)
-            continue
-        answers.append(
-            conclude(reading, passages, summary, info, summariser.info if summariser else None)
+        passages: tuple[Passage, ...] = ()
+        if isinstance(reading, Reading):
+            if scores and info:
+                passages = label_passages(reading, scores, first, info)
+            first += len(reading.texts)
+        labelled.append(passages)
+    limits = [limits_for(options, passages) for passages in labelled]
+    summaries = _summarise(readings, limits, summariser)
+    return [
+        reading
+        if isinstance(reading, TocsinError)
+        else summary
+        if isinstance(summary, TocsinError)
+        else conclude(
+            reading,
+            passages,
+            summary,
+            info,
+            summariser.info if summariser else None,
+            wish.focus,
         )
-    return answers
+        for reading, passages, wish, summary in zip(
+            readings, labelled, limits, summaries, strict=True
+        )
+    ]
+
+
+def _summarise(
+    readings: Sequence[Reading | TocsinError],
+    limits: Sequence[Limits],
+    summariser: Summariser | None,
+) -> list[Summary | TocsinError | None]:
+    """A summary for each article that could be read, or why there is none."""
+    summaries: list[Summary | TocsinError | None] = [None] * len(readings)
+    if summariser is None:
+        return summaries
+    read = [number for number, item in enumerate(readings) if isinstance(item, Reading)]
+    articles = [item.source.paragraphs for item in readings if isinstance(item, Reading)]
+    if isinstance(summariser, BatchSummariser):
+        found = summariser.summarise_many(articles, [limits[number] for number in read])
+        for number, summary in zip(read, found, strict=True):
+            summaries[number] = summary
+        return summaries
+    for number, paragraphs in zip(read, articles, strict=True):
+        try:
+            summaries[number] = summariser.summarise(paragraphs, limits[number])
+        except TocsinError as error:
+            summaries[number] = error
+    return summaries
 
 
 def read(article: Article, models: Sequence[ModelInfo], options: Options) -> Reading:
@@ -132,8 +178,38 @@ def read(article: Article, models: Sequence[ModelInfo], options: Options) -> Rea
     )
 
 
+def check_options(options: Options, is_labelled: bool, summariser: object) -> None:
+    """Refuse a summary that these models cannot give.
+
+    Raises:
+        ConfigError: an unknown style; a focus without labels of the passages, or for a summariser
+            that writes.
+    """
+    problems = []
+    if problem := unknown_style(options.style):
+        problems.append(f"style: {problem}")
+    if options.focus and not is_labelled:
+        problems.append(
+            "focus: nothing is labelled here, so no passage can be preferred; ask for the whole "
+            "analysis"
+        )
+    if options.focus and isinstance(summariser, BatchSummariser) and not summariser.takes_focus:
+        problems.append(
+            "focus: this summariser writes sentences of its own and cannot prefer passages; use an "
+            "extractive one"
+        )
+    if problems:
+        raise ConfigError("options", problems)
+
+
+def limits_for(options: Options, passages: Sequence[Passage]) -> Limits:
+    """The limits of the summary of an article whose passages these are."""
+    return replace(options.limits, focus=focus_on(options.focus, passages))
+
+
 def apply_options(info: ModelInfo, options: Options) -> ModelInfo:
-    """The classifier as this caller wants it: the labels asked for, with their thresholds.
+    """The classifier as this caller wants it: the labels asked for, with their thresholds. A focus
+    asks for its labels too.
 
     Raises:
         ConfigError: a label that the classifier does not have, or a threshold outside 0 to 1.
@@ -144,6 +220,9 @@ def apply_options(info: ModelInfo, options: Options) -> ModelInfo:
         for label in options.labels
         if label not in known
     ]
+    for label in options.focus:
+        if label not in known:
+            problems.append(f"focus: {label!r} is unknown; the labels are {', '.join(known)}")
     for label, value in options.thresholds.items():
         if label not in known:
             problems.append(f"thresholds: {label!r} is unknown; the labels are {', '.join(known)}")
@@ -154,7 +233,7 @@ def apply_options(info: ModelInfo, options: Options) -> ModelInfo:
     thresholds = {
         label: options.thresholds.get(label, value)
         for label, value in known.items()
-        if not options.labels or label in options.labels
+        if not options.labels or label in (*options.labels, *options.focus)
     }
     return replace(info, thresholds=thresholds)
 
@@ -187,12 +266,13 @@ def conclude(
     summary: Summary | None,
     classifier: ModelInfo | None,
     summariser: ModelInfo | None,
+    focus: Focus | None = None,
 ) -> Analysis:
-    """What the models found in an article, as one answer."""
+    """What the models found in an article, as one answer. ``focus`` is that of the summary."""
     return Analysis(
         id=reading.id,
         language=reading.language,
-        warnings=reading.warnings,
+        warnings=reading.warnings + focus_warnings(focus, passages, summary),
         source=reading.source,
         passages=passages,
         summary=summary,

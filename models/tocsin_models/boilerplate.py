@@ -74,6 +74,11 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "Read the full report on our homepage.", "See the photo gallery: …", "Try our quiz: …"
             r"(?:read|see|view|watch|browse|try|take|play)\s(?:the|our|more|all)\s(?:\w+\s){0,4}(?:homepage|website|galler(?:y|ies)|quiz|coverage|stories|interactive)\b[^.]{0,60}\.?\Z",
             r"(?:click|tap)\s(?:here|to|on)\b",
+            # "For another view, click here.", "Scroll down for video", "Read more about the talks", "Watch the port burn »"
+            r"[^.]{0,80}\bclick\shere[.!]?\Z",
+            r"(?:videos?\s?:?\s)?scroll\sdown\s(?:for|to\s(?:see|watch|read))\b",
+            r"read\smore\s(?:about|of|from|on)\s[^.?!]{2,80}\Z",
+            r"[^.«]{3,120}\s»\Z",
             # "More on this story", "Related stories", "Most read", "You may also like"
             r"(?:more\son\sthis(?:\sstory)?|related(?:\s(?:stor(?:y|ies)|articles?|content|topics|links?|news))?|most\s(?:read|popular|viewed)|you\smay\salso\slike|recommended(?:\sfor\syou)?|editor['’]?s['’]?\s(?:picks?|choice)|trending(?:\snow)?|top\sstories|latest\snews|see\salso|read\s(?:more|also)|further\sreading)\s?[:.]?\Z",
             # "Download PDF maps related to the show:"
@@ -143,6 +148,8 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "By Ada Example", "BY ADA EXAMPLE AND BO SAMPLE, Foreign Correspondent"
             rf"(?-i:By\s[A-Z][a-z'’-]+\s{_NAMES})(?:,\s[\w\s]{{3,40}})?\Z",
             r"(?-i:BY\s[A-Z'’-]{2,}\s[A-Z'’-]{2,}(?:\sAND\s[A-Z'’-]{2,}\s[A-Z'’-]{2,})?)(?:,\s[\w\s]{3,40})?\Z",
+            # "By Ada Example in Vessaly", "By Ada Example for Example Press", "By Ada Example | Example Press"
+            rf"(?-i:(?:By|BY)\s[A-Z][\w'’-]+\s{_NAMES}\s?(?:\sin\s|\sfor\s(?:the\s)?|[|/–—-]\s?){_NAMES})\Z",
         ),
     ),
     (
@@ -153,6 +160,12 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "(Editing by the Gulf desk; …)", "(Additional reporting by …)", "Compiled by the foreign desk"
             r"[(\[](?:(?:additional|further)\s)?(?:reporting|writing|editing)\sby\s[^)\]]{2,250}[)\]]\Z",
             rf"(?:(?:(?:additional|further)\s)?(?:reporting|writing|editing)\sby\s(?-i:{_NAMES})(?:\sin\s(?-i:{_NAMES}))?[;,.]?\s?){{1,4}}\Z",
+            # "Ada Example reported from Vessaly.", "Example reported from Vessaly and Sample from Kyrrin."
+            rf"(?-i:[A-Z][\w'’-]+\s{_NAMES}\sreported\sfrom\s{_NAMES})\.?\Z",
+            rf"(?-i:{_NAMES}\sreported\sfrom\s{_NAMES}\sfrom\s{_NAMES})\.?\Z",
+            # "Example Press writers Ada Example in Vessaly and Bo Sample contributed."
+            rf"(?-i:{_NAMES}\s(?:writers?|reporters?|correspondents?|journalists?)\s{_NAMES}(?:\sin\s{_NAMES}){{0,4}}\scontributed)\.?\Z",
+            rf"with\sreporting\sby\s(?-i:{_NAMES})(?:\sin\s(?-i:{_NAMES}))?\.?\Z",
             r"compiled\s(?:by|from)\s[^,.]{2,70}\b(?:desk|staff|reports|agencies|services|correspondents|reporters)\.?\Z",
             r"from\s(?:our\s)?(?:staff|wire\sservices|news\sservices|agency\sreports)\b[\w\s]*\.?\Z",
         ),
@@ -187,7 +200,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "copyright",
         (
             # "© 2021 Example Press", "All rights reserved.", "When reproducing … a hyperlink … is obligatory"
-            r"(?:©|\(c\)\s\d{4}|copyright\b(?=.{0,40}(?:\d{4}|©|\(c\)|reserved)))",
+            r"(?:(?:tm\s?(?:&|and)\s?)?©|\(c\)\s\d{4}|copyright\b(?=.{0,40}(?:\d{4}|©|\(c\)|reserved)))",
             r"[^.]{0,80}\ball\srights\sreserved\b",
             r"when\sreproducing\b",
             r"this\s(?:material|article|content|story|report)\smay\snot\sbe\s(?:published|reproduced|republished|reprinted)\b",
@@ -231,7 +244,10 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
             # "Photo: Ada Example/Agency", "(AP Photo/…)", "Getty Images", "Image credit: …"
             rf"[(\[]?(?:photo(?:graph)?s?|image|picture|video|graphic|illustration)(?:\s(?:credit|source|courtesy))?(?:\s?:\s?|\s(?:by|courtesy\sof|via)\s)(?-i:{_NAMES})(?:\s?[/|,]\s?[\w\s]{{2,40}})*[)\]]?\.?\Z",
             r"[(\[]?(?:(?:ap|afp|reuters|epa)\s(?:photo|image|file)|getty\simages|credit\s?:)[^.]{0,60}[)\]]?\Z",
-            rf"(?-i:{_NAMES})\s?/\s?(?:getty(?:\simages)?|ap|afp|reuters|epa|shutterstock)\Z",
+            rf"[(\[]?(?-i:{_NAMES})\s?/\s?(?:(?:ap|afp|reuters|epa)(?:\svia\s|/))?(?:getty(?:\simages)?|ap|afp|reuters|epa|shutterstock)[)\]]?\Z",
+            # "Image source, Example Agency", "Handout via Reuters"
+            rf"image\ssource\s?[,:]\s(?-i:{_NAMES})\Z",
+            r"handout\s(?:via|/)\s?[\w\s/]{2,40}\Z",
         ),
     ),
     (

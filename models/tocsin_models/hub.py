@@ -160,3 +160,13 @@ def load_sequence_classifier(
         attn_implementation="eager",
         **options,
     )
+
+
+def load_seq2seq(source: str, *, is_bf16: bool) -> Any:
+    """An encoder-decoder with its head for writing, in bfloat16 or float32."""
+    return _load(
+        transformers.AutoModelForSeq2SeqLM,
+        source,
+        use_safetensors=True,
+        dtype=torch.bfloat16 if is_bf16 else torch.float32,
+    )

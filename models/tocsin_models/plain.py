@@ -55,7 +55,7 @@ def plain_manifest(directory: Path, source: str) -> Manifest:
     Raises:
         ModelError: it is no sequence classifier with named labels.
     """
-    config = _read(directory / "config.json", source)
+    config = read_config(directory / "config.json", source)
     labels = _labels(config.get("id2label"))
     is_classifier = "SequenceClassification" in str(config.get("architectures"))
     if not is_classifier or len(labels) < 2:
@@ -81,7 +81,7 @@ def plain_manifest(directory: Path, source: str) -> Manifest:
 
 def _max_tokens(directory: Path, config: dict[str, Any]) -> int:
     told = directory / "tokenizer_config.json"
-    tokenizer = _read(told, str(directory)) if told.is_file() else {}
+    tokenizer = read_config(told, str(directory)) if told.is_file() else {}
     longest = tokenizer.get("model_max_length") or _MAX_TOKENS
     # RoBERTa's kin count positions from 2, so two of them hold no token.
     positions = (config.get("max_position_embeddings") or _MAX_TOKENS + 2) - 2
@@ -97,7 +97,12 @@ def _labels(names: Any) -> tuple[str, ...]:
     return labels if len(set(labels)) == len(labels) else ()
 
 
-def _read(path: Path, source: str) -> dict[str, Any]:
+def read_config(path: Path, source: str) -> dict[str, Any]:
+    """The object in a JSON file of the model that ``source`` names.
+
+    Raises:
+        ModelError: there is none.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

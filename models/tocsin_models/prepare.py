@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tocsin_models.abstractive import is_tocsin
 from tocsin_models.backends import is_prepared, may_have_gpu
 from tocsin_models.classifier import classifier_network, load_classifier
 from tocsin_models.errors import TocsinError
@@ -18,7 +19,8 @@ from tocsin_models.summariser import load_summariser, summariser_network
 
 
 def prepare_apart(classifier: Path | None, summariser: Path | None, device: str) -> None:
-    """Make sure that loading these models converts nothing here; a child process does it.
+    """Make sure that loading these models converts nothing here; a child process does it. An
+    abstractive summariser is never converted.
 
     Where it fails nothing is lost: loading then converts, and says what is wrong.
 
@@ -34,6 +36,7 @@ def prepare_apart(classifier: Path | None, summariser: Path | None, device: str)
     networks = [
         make(where[task], read_manifest(where[task], check_hashes=False))
         for task, make in (("classifier", classifier_network), ("summariser", summariser_network))
+        if task == "classifier" or is_tocsin(summariser)
     ]
     if not all(is_prepared(network) for network in networks):
         # Of a cache that cannot be written, the process that then loads has its own warning.
@@ -52,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         load_classifier(options.classifier, device="cpu")
-        load_summariser(options.summariser, device="cpu")
+        if is_tocsin(options.summariser):
+            load_summariser(options.summariser, device="cpu")
     except TocsinError as error:
         print(f"tocsin_models.prepare: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ are interchangeable behind these two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,28 @@ class Scores:
     is_single_label: bool = False
 
 
+Style: TypeAlias = Literal["headline", "short", "standard"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Focus:
+    """Labels that a summary of one article shall prefer: what the sentences of each paragraph gain
+    in log-odds, and the indices of the paragraphs that carry one of the labels."""
+
+    labels: tuple[str, ...]
+    gains: tuple[float, ...]
+    carriers: frozenset[int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long a summary may be. ``None`` leaves the default of the style."""
+    """How long a summary may be, and what it shall prefer. ``None`` leaves the default of the
+    style; what is explicit wins over it."""
 
     max_sentences: int | None = None
     max_words: int | None = None
+    style: Style = "short"
+    focus: Focus | None = None
 
 
 class Classifier(Protocol):
@@ -59,4 +75,18 @@ class Summariser(Protocol):
 
         ``SummarySentence.passage`` is the position in ``paragraphs``.
         """
+        ...
+
+
+@runtime_checkable
+class BatchSummariser(Summariser, Protocol):
+    """One that is faster on many articles together. One that writes sentences of its own does not
+    take a focus."""
+
+    takes_focus: bool
+
+    def summarise_many(
+        self, articles: Sequence[Sequence[Paragraph]], limits: Sequence[Limits]
+    ) -> list[Summary]:
+        """As ``summarise``, of each article within its own limits, in order."""
         ...

@@ -80,24 +80,35 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummarySentence:
-    """A sentence of the summary and where it stands: offsets, and the index of its passage."""
+    """A sentence of the summary and where it stands: offsets, and the index of its passage.
+
+    One that a model wrote stands nowhere: its offsets are those of the article's sentence that
+    supports it best, its ``score`` how much of it that sentence has. Where ``replaced`` the text is
+    that sentence, and ``reason`` says what was wrong with the one that was written.
+    """
 
     text: str
     start: int
     end: int
     passage: int
     score: float
+    replaced: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Sentences in the order of the article. Empty only with a ``reason``."""
+    """Sentences in the order of the article, or as a model wrote them. Empty only with a
+    ``reason``. ``focus`` are the labels it was asked to prefer. ``checked`` is how many written
+    sentences were held against the article, None where none was written."""
 
     sentences: tuple[SummarySentence, ...]
     windows: int
     method: str = "extractive"
     style: str = "short"
+    focus: tuple[str, ...] = ()
     reason: str | None = None
+    checked: int | None = None
 
     @property
     def text(self) -> str:
@@ -116,10 +127,16 @@ class Summary:
                     "end": sentence.end,
                     "passage": sentence.passage,
                     "score": sentence.score,
+                    **({"replaced": True, "reason": sentence.reason} if sentence.replaced else {}),
                 }
                 for sentence in self.sentences
             ],
         }
+        if self.focus:
+            record["focus"] = list(self.focus)
+        if self.checked is not None:
+            record["checked"] = self.checked
+            record["replaced"] = sum(sentence.replaced for sentence in self.sentences)
         if self.reason is not None:
             record["reason"] = self.reason
         return record

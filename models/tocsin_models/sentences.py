@@ -32,6 +32,9 @@ _TOKEN = re.compile(r"\S+")
 _CLOSERS = frozenset((")", "]", "}", "-rrb-", "-rsb-", "''", "”", "’", "»"))
 _STRAIGHT_QUOTES = frozenset(('"', "'"))
 
+# sentencex knows "Gen." and not "Brig-Gen.": the name behind it is no new sentence.
+_RANK = re.compile(r"\w\.?-(?:Gen|Col|Maj|Lt|Adm|Cdr|Capt|Sgt|Insp|Supt|Comm)\.$", re.IGNORECASE)
+
 # A quotation that has run for this many sentences was a plural possessive ("the troops ' camp").
 _LONGEST_QUOTATION = 8
 
@@ -61,7 +64,8 @@ def _append(spans: list[Span], text: str, start: int, end: int) -> None:
     end = start + len(stripped.rstrip())
     if start == end:
         return
-    if spans and not any(map(str.isalnum, text[start:end])):
+    is_rest = not any(map(str.isalnum, text[start:end]))
+    if spans and (is_rest or _RANK.search(text, max(spans[-1][0], spans[-1][1] - 8), spans[-1][1])):
         spans[-1] = (spans[-1][0], end)
     else:
         spans.append((start, end))

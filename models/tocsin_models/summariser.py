@@ -1,23 +1,25 @@
 """An article's paragraphs -> a summary of whole sentences, each with its place in the text."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Network, Precision, Runner, network_key, open_network
+from tocsin_models.backends import Hint, Network, Precision, Runner, network_key, open_network
+from tocsin_models.candidates import is_reporting, make_candidates
+from tocsin_models.datelines import dateline_end
 from tocsin_models.errors import ModelDamaged, ModelError
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph, Summary, SummarySentence
-from tocsin_models.selection import Candidate, select
+from tocsin_models.selection import count_words, select
 from tocsin_models.sentences import split_sentences
 from tocsin_models.tokens import TextTokenizer, padded_length
-from tocsin_models.windows import Window, cut_windows, groups_of, to_arrays
+from tocsin_models.windows import Window, cut_evenly, cut_windows, groups_of, to_arrays
 
 
 def load_summariser(
@@ -26,8 +28,10 @@ def load_summariser(
     device: str = "auto",
     threads: int | None = None,
     precision: Precision = "auto",
+    hint: Hint = "latency",
 ) -> "ExtractiveSummariser":
-    """The summariser of a model directory; the embedded one when none is named.
+    """The summariser of a model directory; the embedded one when none is named. With the hint
+    ``throughput``, ``summarise_many`` reads several articles side by side.
 
     Raises:
         ModelNotFound, ModelDamaged: the directory cannot be used.
@@ -38,7 +42,7 @@ def load_summariser(
     if manifest.task != "summariser":
         raise ModelError(f"{where}: holds a {manifest.task}, not a summariser")
     tokenizer = TextTokenizer(where)
-    runner = open_network(summariser_network(where, manifest), device, threads, precision)
+    runner = open_network(summariser_network(where, manifest), device, threads, precision, hint)
     max_windows = _read_config(where)["max_windows"]
     return ExtractiveSummariser(manifest, tokenizer, runner, max_windows)
 
@@ -71,12 +75,29 @@ class Reading:
     groups: tuple[tuple[Window, ...], ...]
 
 
+def body_sentences(paragraphs: Sequence[Paragraph]) -> tuple[Sentence, ...]:
+    """The sentences of the paragraphs of kind body, in their order."""
+    return tuple(
+        Sentence(
+            passage=index,
+            start=paragraph.start + start,
+            end=paragraph.start + end,
+            text=paragraph.text[start:end],
+        )
+        for index, paragraph in enumerate(paragraphs)
+        if paragraph.kind == "body"
+        for start, end in split_sentences(paragraph.text)
+    )
+
+
 class ExtractiveSummariser:
     """Scores every sentence of an article, in windows, and chooses the best within the limits.
 
     ``summarise`` is three steps, which the service takes one by one, so that nobody has to wait
     for the whole of somebody else's article: ``read`` it, ``run`` each group, ``choose``.
     """
+
+    takes_focus = True
 
     def __init__(
         self, manifest: Manifest, tokenizer: TextTokenizer, runner: Runner, max_windows: int
@@ -92,19 +113,30 @@ class ExtractiveSummariser:
         reading = self.read(paragraphs)
         return self.choose(reading, [self.run(group) for group in reading.groups], limits)
 
+    def summarise_many(
+        self, articles: Sequence[Sequence[Paragraph]], limits: Sequence[Limits]
+    ) -> list[Summary]:
+        """As ``summarise``, for many articles: the next is cut while the network reads."""
+        readings: list[Reading] = []
+        found = self._runner.run_all(self._arrays(articles, readings))
+        logits = iter([group[0] for group in found])
+        return [
+            self.choose(reading, [next(logits) for _ in reading.groups], own)
+            for reading, own in zip(readings, limits, strict=True)
+        ]
+
+    def _arrays(
+        self, articles: Sequence[Sequence[Paragraph]], readings: list[Reading]
+    ) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """The inputs of every group of every article; what was read is added to ``readings``."""
+        for paragraphs in articles:
+            readings.append(self.read(paragraphs))
+            for group in readings[-1].groups:
+                yield to_arrays([group], self._tokenizer, self.max_tokens)
+
     def read(self, paragraphs: Sequence[Paragraph]) -> Reading:
         """Cut the paragraphs of kind body into sentences, and these into windows."""
-        sentences = tuple(
-            Sentence(
-                passage=index,
-                start=paragraph.start + start,
-                end=paragraph.start + end,
-                text=paragraph.text[start:end],
-            )
-            for index, paragraph in enumerate(paragraphs)
-            if paragraph.kind == "body"
-            for start, end in split_sentences(paragraph.text)
-        )
+        sentences = body_sentences(paragraphs)
         return Reading(
             sentences=sentences, groups=self._groups([sentence.text for sentence in sentences])
         )
@@ -123,29 +155,39 @@ class ExtractiveSummariser:
     def choose(
         self, reading: Reading, logits: Sequence[npt.NDArray[np.float32]], limits: Limits
     ) -> Summary:
-        """The summary of an article whose groups have these ``logits``."""
-        if not reading.sentences:
-            return Summary(
-                sentences=(), windows=0, reason="the article has no sentence outside its headline"
-            )
+        """The summary of an article whose groups have these ``logits``.
+
+        Raises:
+            ConfigError: the style is unknown.
+        """
         scores = _best_piece(reading.groups, logits, len(reading.sentences))
-        candidates = [
-            Candidate(text=sentence.text, score=float(score))
+        found = [
+            (_without_dateline(sentence), round(float(score), 6))
             for sentence, score in zip(reading.sentences, scores, strict=True)
+            if is_reporting(sentence.text)
         ]
+        candidates = make_candidates(
+            [sentence.text for sentence, _ in found],
+            [sentence.passage for sentence, _ in found],
+            [score for _, score in found],
+            limits.focus,
+        )
         chosen = tuple(
             SummarySentence(
-                text=reading.sentences[number].text,
-                start=reading.sentences[number].start,
-                end=reading.sentences[number].end,
-                passage=reading.sentences[number].passage,
-                score=round(candidates[number].score, 6),
+                text=found[number][0].text,
+                start=found[number][0].start,
+                end=found[number][0].end,
+                passage=found[number][0].passage,
+                score=found[number][1],
             )
             for number in select(candidates, limits)
         )
-        reason = None if chosen else f"no sentence fits into {limits.max_words} words"
         return Summary(
-            sentences=chosen, windows=sum(len(group) for group in reading.groups), reason=reason
+            sentences=chosen,
+            windows=sum(len(group) for group in reading.groups),
+            style=limits.style,
+            focus=limits.focus.labels if limits.focus else (),
+            reason=None if chosen else _why_empty(reading, [one for one, _ in found], limits),
         )
 
     def score_sentences(self, sentences: Sequence[str]) -> tuple[npt.NDArray[np.float32], int]:
@@ -158,8 +200,26 @@ class ExtractiveSummariser:
         """What the document layers see at once: ``max_windows`` windows, so that cost grows
         linearly with length."""
         room = self.max_tokens - self._tokenizer.special_tokens
-        windows = cut_windows([tokens.ids for tokens in self._tokenizer.encode(sentences)], room)
+        windows = cut_evenly(
+            [tokens.ids for tokens in self._tokenizer.encode(sentences)],
+            room,
+            self._tokenizer.special_tokens,
+        )
         return tuple(tuple(group) for group in groups_of(windows, self._max_windows))
+
+
+def _without_dateline(sentence: Sentence) -> Sentence:
+    cut = dateline_end(sentence.text)
+    return replace(sentence, start=sentence.start + cut, text=sentence.text[cut:])
+
+
+def _why_empty(reading: Reading, reporting: Sequence[Sentence], limits: Limits) -> str:
+    if not reading.sentences:
+        return "the article has no sentence outside its headline"
+    if not reporting:
+        return "every sentence outside the headline is a credit, a prompt or a caption"
+    shortest = min(count_words(sentence.text) for sentence in reporting)
+    return f"no sentence fits into {limits.max_words} words; the shortest has {shortest}"
 
 
 def _best_piece(

@@ -21,6 +21,7 @@ from tocsin_serving.options import (
     Config,
     Dev,
     Device,
+    Focus,
     ManyFiles,
     MaxSentences,
     MaxWords,
@@ -28,6 +29,7 @@ from tocsin_serving.options import (
     Out,
     Overrides,
     StrictLanguage,
+    Style,
     SummariserModel,
     Threads,
     ThresholdPolicy,
@@ -137,6 +139,8 @@ def analyse(
     strict_language: StrictLanguage = False,
     max_sentences: MaxSentences = None,
     max_words: MaxWords = None,
+    style: Style = None,
+    focus: Focus = None,
     model: Model = None,
     summariser: SummariserModel = None,
     device: Device = "auto",
@@ -154,7 +158,11 @@ def analyse(
     from tocsin_models.reading import read_article
 
     options = Options(
-        max_sentences=max_sentences, max_words=max_words, strict_language=strict_language
+        max_sentences=max_sentences,
+        max_words=max_words,
+        style=style or "short",
+        focus=tuple(focus or ()),
+        strict_language=strict_language,
     )
     loaded: tuple[Classifier, Summariser] | None = None
     is_refused = is_shown = False
@@ -245,11 +253,10 @@ def score(
             rich_help_panel=_ANSWERS,
         ),
     ] = None,
-    style: Annotated[
-        str | None, typer.Option(help="Style of the summary: short.", rich_help_panel=_ANSWERS)
-    ] = None,
     max_sentences: MaxSentences = None,
     max_words: MaxWords = None,
+    style: Style = None,
+    focus: Focus = None,
     strict_language: StrictLanguage = False,
     format: Annotated[
         Literal["parquet", "jsonl"],
@@ -351,6 +358,7 @@ def score(
         max_sentences=max_sentences,
         max_words=max_words,
         style=style,
+        focus=tuple(focus or ()),
         strict_language=strict_language,
         where=tuple(where or ()),
         limit=limit,
@@ -841,7 +849,7 @@ def _load_both(
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         first = pool.submit(_load_classifier, classifier, device, threads, hint)
-        second = pool.submit(_load_summariser, summariser, device, threads)
+        second = pool.submit(_load_summariser, summariser, device, threads, hint)
         return first.result(), second.result()
 
 
@@ -858,7 +866,7 @@ def _load_models(
         classifier=_load_classifier(model, device, threads, "throughput")
         if asked.needs_classifier
         else None,
-        summariser=_load_summariser(summariser, device, threads)
+        summariser=_load_summariser(summariser, device, threads, "throughput")
         if asked.needs_summariser
         else None,
     )
@@ -872,10 +880,12 @@ def _load_classifier(
     return load_classifier(directory, device=device, threads=threads, hint=hint)
 
 
-def _load_summariser(directory: Path | None, device: str, threads: int | None) -> "Summariser":
-    from tocsin_models.summariser import load_summariser
+def _load_summariser(
+    directory: Path | None, device: str, threads: int | None, hint: "Hint"
+) -> "Summariser":
+    from tocsin_models.abstractive import open_summariser
 
-    return load_summariser(directory, device=device, threads=threads)
+    return open_summariser(directory, device=device, threads=threads, hint=hint)
 
 
 def _print_table(table: Any) -> None:
@@ -903,8 +913,10 @@ def _check_extra(extra: str, modules: Sequence[str]) -> None:
 
 
 def _absolute(directory: Path | None) -> Path | None:
-    """The same directory on a worker, whatever folder that runs in."""
-    return directory and directory.resolve()
+    """The same directory on a worker, whatever folder that runs in; a Hub id is one anywhere."""
+    from tocsin_models.abstractive import is_hub_id
+
+    return directory if directory is None or is_hub_id(directory) else directory.resolve()
 
 
 def _show_notes() -> None:

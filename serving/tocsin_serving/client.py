@@ -59,10 +59,12 @@ class SummariseOptions(TypedDict, total=False):
 
 
 class AnalyseOptions(SummariseOptions, total=False):
-    """Those of a summary, and ``thresholds`` and ``labels`` as for passages."""
+    """Those of a summary, ``thresholds`` and ``labels`` as for passages, and in ``focus`` labels
+    whose passages the summary prefers."""
 
     thresholds: Mapping[str, float] | None
     labels: Sequence[str] | None
+    focus: Sequence[str] | None
 
 
 class _Client(Generic[Carrier]):

@@ -6,6 +6,7 @@ one place where a request meets the models.
 
 from typing import Any
 
+from tocsin_models.abstractive import summariser_manifest
 from tocsin_models.analyse import Options
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_serving.answers import (
@@ -37,9 +38,7 @@ class Desk:
         self.classifier: Manifest = read_manifest(
             settings.model or EMBEDDED["classifier"], check_hashes=False
         )
-        self.summariser: Manifest = read_manifest(
-            settings.summariser or EMBEDDED["summariser"], check_hashes=False
-        )
+        self.summariser: Manifest = summariser_manifest(settings.summariser)
         self.schemas = make_schemas(self.classifier.labels)
         self.metrics = Metrics(routes=TEMPLATES, labels=self.classifier.labels)
         self.is_draining = False

@@ -11,7 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tocsin_models.analyse import Options, apply_options, conclude, label_passages, read
+from tocsin_models.abstractive import AbstractiveSummariser
+from tocsin_models.analyse import (
+    Options,
+    Reading,
+    apply_options,
+    check_options,
+    conclude,
+    label_passages,
+    limits_for,
+    read,
+)
 from tocsin_models.classifier import EncoderClassifier, TextWindow
 from tocsin_models.labels import assign_labels
 from tocsin_models.protocols import Scores
@@ -56,7 +66,7 @@ class Engine:
     def __init__(
         self,
         classifier: EncoderClassifier,
-        summariser: ExtractiveSummariser,
+        summariser: ExtractiveSummariser | AbstractiveSummariser,
         *,
         queue_tokens: int,
         metrics: Metrics,
@@ -139,11 +149,13 @@ class Engine:
     async def _analyse(
         self, article: Article, options: Options, info: ModelInfo | None, call: Call
     ) -> Analysis:
+        check_options(options, info is not None, self.summariser)
+
         def prepare() -> Any:
             infos = self.infos if info else (self.summariser.info,)
             reading = read(article, infos, options)
             windows = self.classifier.cut(reading.texts) if info else []
-            return reading, windows, self.summariser.read(reading.source.paragraphs)
+            return reading, windows, self._cut(reading, options)
 
         size = len(article.text) or sum(map(len, article.paragraphs))
         # HTML is parsed, which takes a hundred times longer than plain text.
@@ -165,9 +177,17 @@ class Engine:
             scores, _ = self._gather(windows, outcome.results[: len(windows)])
             passages = label_passages(reading, scores, 0, info)
             self._count(passages, sum(scores.windows))
-        summary = self.summariser.choose(sentences, outcome.results[len(windows) :], options.limits)
+        limits = limits_for(options, passages)
+        summary = self.summariser.choose(sentences, outcome.results[len(windows) :], limits)
         self._metrics.windows("summarise", summary.windows)
-        return conclude(reading, passages, summary, info, self.summariser.info)
+        return conclude(reading, passages, summary, info, self.summariser.info, limits.focus)
+
+    def _cut(self, reading: Reading, options: Options) -> Any:
+        """The summariser's groups; how long a model may write is decided before it does."""
+        paragraphs = reading.source.paragraphs
+        if isinstance(self.summariser, ExtractiveSummariser):
+            return self.summariser.read(paragraphs)
+        return self.summariser.read(paragraphs, options.limits)
 
     async def _prepare(self, work: Callable[[], T], characters: int, call: Call) -> T:
         """What precedes the model, on another thread where it would hold up everybody else."""
@@ -197,10 +217,12 @@ class Engine:
 
     def _run(self, shape: Hashable, payloads: Sequence[Any]) -> Sequence[Any]:
         """On the batcher's thread. What is not a number fails its own row."""
-        if shape == _SUMMARY:
+        if shape != _SUMMARY:
+            found = list(self.classifier.run(payloads))
+        elif isinstance(self.summariser, ExtractiveSummariser):
             found = [self.summariser.run(group) for group in payloads]
         else:
-            found = list(self.classifier.run(payloads))
+            return [self.summariser.run(group) for group in payloads]
         return [row if np.isfinite(row).all() else RowFailed("not a number") for row in found]
 
     def _gather(

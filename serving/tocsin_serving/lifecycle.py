@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
+from tocsin_models.abstractive import open_summariser
 from tocsin_models.classifier import load_classifier
 from tocsin_models.prepare import prepare_apart
-from tocsin_models.summariser import load_summariser
 from tocsin_serving.desk import Desk
 from tocsin_serving.engine import Engine
 
@@ -122,7 +122,7 @@ def _load_engine(desk: Desk) -> Engine:
     with ThreadPoolExecutor(max_workers=2) as pool:
         classifier = pool.submit(load_classifier, settings.model, device=device, threads=threads)
         summariser = pool.submit(
-            load_summariser, settings.summariser, device=device, threads=threads
+            open_summariser, settings.summariser, device=device, threads=threads
         )
         return Engine(
             classifier.result(),

@@ -15,6 +15,12 @@ def at_least_one(value: int | None) -> int | None:
     return value
 
 
+def as_source(word: str) -> Path:
+    """What ``--summariser`` names. ``./models/mine`` stays a directory: as ``models/mine`` it would
+    be taken for a Hub id where it is mistyped."""
+    return Path(word).absolute() if word.startswith(".") else Path(word)
+
+
 _LENGTH, _MODELS = "Summary", "Models and machine"
 MaxSentences: TypeAlias = Annotated[
     int | None,
@@ -28,6 +34,22 @@ MaxWords: TypeAlias = Annotated[
     int | None,
     typer.Option(
         callback=at_least_one, help="Most words of a summary; 1 or more.", rich_help_panel=_LENGTH
+    ),
+]
+Style: TypeAlias = Annotated[
+    Literal["headline", "short", "standard"] | None,
+    typer.Option(
+        help="Length of a summary: headline, one sentence; short (the default), 2 or 3 of 40 to 80 "
+        "words; standard, up to 120 words. The two numbers above win over it.",
+        rich_help_panel=_LENGTH,
+    ),
+]
+Focus: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LABEL",
+        help="Prefer passages that carry this label in the summary; may be given again.",
+        rich_help_panel=_LENGTH,
     ),
 ]
 StrictLanguage: TypeAlias = Annotated[
@@ -48,8 +70,10 @@ SummariserModel: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--summariser",
-        metavar="DIR",
-        help="Summariser directory, instead of the embedded one.",
+        metavar="DIR|ID",
+        parser=as_source,
+        help="Summariser directory, instead of the embedded one; or an encoder-decoder as a "
+        "directory or a Hub id (facebook/bart-large-cnn), whose sentences are checked.",
         rich_help_panel=_MODELS,
     ),
 ]

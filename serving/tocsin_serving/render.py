@@ -148,6 +148,9 @@ def _render_summary(summary: Summary) -> RenderableType:
         body.append(make_visible(sentence.text))
         where = f"passage {sentence.passage}, characters {sentence.start}–{sentence.end}"
         body.append(f"\n{where}, score {sentence.score:.2f}", style="dim")
+        if sentence.replaced:
+            instead = make_visible(f"in place of one that was written: {sentence.reason}")
+            body.append(f"\n{instead}", style="yellow")
     if not summary.sentences:
         body.append(make_visible(f"none: {summary.reason}"), style="dim")
     title = Text("Summary", style="bold")

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tocsin_models.analyse import Options
+from tocsin_models.protocols import Style
 from tocsin_models.records import Article
 from tocsin_serving.problems import FieldError, Problem
 
@@ -112,7 +113,11 @@ class ArticleRequest(Strict):
         "in the answer's `text`.",
         json_schema_extra={"contains": {"type": "string", "pattern": _NOT_BLANK}},
     )
-    style: Literal["short"] = Field(default="short", description="Kind of summary.")
+    style: Style = Field(
+        default="short",
+        description="Length of the summary: `headline`, one sentence; `short`, 2 or 3 of 40 to 80 "
+        "words; `standard`, up to 120 words. `max_words` and `max_sentences` win over it.",
+    )
     max_words: Words = Field(default=0, validate_default=False)
     max_sentences: Sentences = Field(default=0, validate_default=False)
     strict_language: bool = Field(
@@ -144,6 +149,8 @@ class ArticleRequest(Strict):
         return Options(
             max_sentences=self.max_sentences or None,
             max_words=self.max_words or None,
+            style=self.style,
+            focus=tuple(getattr(self, "focus", ())),
             strict_language=self.strict_language,
             labels=tuple(getattr(self, "labels", ())),
             thresholds=getattr(self, "thresholds", {}),
@@ -156,6 +163,7 @@ class NativeSummariseRequest(Strict):
     text: Text
     max_words: Words | None = None
     max_sentences: Sentences | None = None
+    style: Style | None = None
 
 
 class PassageRequest(Strict):
@@ -190,6 +198,15 @@ def make_schemas(labels: Sequence[str]) -> Schemas:
             description="Answer only about these labels; all of them where the list is empty.",
         ),
     )
+    focus: Any = (
+        list[label],  # type: ignore[valid-type]
+        Field(
+            default=[],
+            max_length=len(labels),
+            description="Prefer passages that carry one of these labels in the summary; `warnings` "
+            "says so where none does.",
+        ),
+    )
     passages: Any = (
         list[PassageRequest],
         Field(min_length=1, max_length=MOST_PASSAGES, description="What to label, in order."),
@@ -201,6 +218,7 @@ def make_schemas(labels: Sequence[str]) -> Schemas:
             __doc__=ArticleRequest.__doc__,
             labels=chosen,
             thresholds=thresholds,
+            focus=focus,
         ),
         summarise=ArticleRequest,
         classify=create_model(
@@ -242,6 +260,8 @@ def _message(item: Any, schema: type[BaseModel]) -> str:
     if item["type"] != "extra_forbidden":
         return str(item["msg"])
     name = str(item["loc"][-1])
+    if name == "focus" and len(item["loc"]) == 1:
+        return "nothing is labelled here, so no passage can be preferred; send it to /v1/analyse"
     owner = PassageRequest if len(item["loc"]) > 1 else schema
     near = difflib.get_close_matches(name, owner.model_fields, n=1)
     fields = ", ".join(owner.model_fields)
@@ -250,7 +270,7 @@ def _message(item: Any, schema: type[BaseModel]) -> str:
 
 def _names(schema: type[BaseModel]) -> set[str]:
     """Names that a message may repeat: ours. Any other may be copy in the wrong place."""
-    return {*schema.model_fields, *PassageRequest.model_fields}
+    return {*schema.model_fields, *PassageRequest.model_fields, "focus"}
 
 
 def _path(location: Sequence[int | str], known: set[str]) -> str:

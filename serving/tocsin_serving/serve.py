@@ -6,6 +6,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from tocsin_models.abstractive import is_tocsin, summariser_manifest
 from tocsin_models.errors import ConfigError, ModelError, TocsinError
 from tocsin_models.manifest import EMBEDDED, read_manifest
 from tocsin_serving.settings import PREFIX, ServeSettings
@@ -29,7 +30,10 @@ def start(settings: ServeSettings) -> None:
             f"serving needs {', '.join(missing)}, not installed here: pip install 'tocsin[serve]'"
         )
     _check_model(settings.model, "classifier")
-    _check_model(settings.summariser, "summariser")
+    if is_tocsin(settings.summariser):
+        _check_model(settings.summariser, "summariser")
+    else:
+        summariser_manifest(settings.summariser)  # fetches what a Hub id names
     if settings.keys:
         from tocsin_serving.keys import KeyFile
 

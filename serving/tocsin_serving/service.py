@@ -79,11 +79,20 @@ class Tocsin:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     async def summarise(
-        self, text: str, max_words: int | None = None, max_sentences: int | None = None
+        self,
+        text: str,
+        max_words: int | None = None,
+        max_sentences: int | None = None,
+        style: str | None = None,
     ) -> dict[str, Any]:
         """The summary of an article, as POST /v1/summarise gives it."""
         return await native.summarise(
-            DESK, CALL.get(), text=text, max_words=max_words, max_sentences=max_sentences
+            DESK,
+            CALL.get(),
+            text=text,
+            max_words=max_words,
+            max_sentences=max_sentences,
+            style=style,
         )
 
 

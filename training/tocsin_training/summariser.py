@@ -22,7 +22,7 @@ from tocsin_models.protocols import Limits
 from tocsin_models.sentences import split_sentences
 from tocsin_models.summariser import load_summariser
 from tocsin_models.tokens import TextTokenizer
-from tocsin_models.windows import Window, cut_windows, to_arrays
+from tocsin_models.windows import Window, cut_evenly, to_arrays
 from tocsin_training.config import SummariserConfig, describe_settings
 from tocsin_training.fit import Example, check_tensorboard, fit
 from tocsin_training.oracle import soft_oracle
@@ -132,7 +132,7 @@ def _prepare(
             left -= len(tokens.ids)
         if targets[: len(read)].sum() < LEAST_TARGET:
             continue
-        windows = cut_windows(read, room)
+        windows = cut_evenly(read, room, tokenizer.special_tokens)
         if windows:
             examples.append(
                 {

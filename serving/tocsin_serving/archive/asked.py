@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from tocsin_models.errors import ConfigError
+from tocsin_models.protocols import Style
+from tocsin_models.styles import unknown_style
 from tocsin_serving.archive.where import Condition, parse_condition
 
 Unit: TypeAlias = Literal["article", "passage"]
 Only: TypeAlias = Literal["classify", "summarise"]
 Format: TypeAlias = Literal["parquet", "jsonl"]
-
-STYLES = ("short",)
 
 # An input column of one of these names is carried along as input_<name>. All names of the record
 # and of the flat columns of Parquet are taken, whether a row has them or not and whatever the
@@ -41,7 +41,8 @@ class Asked:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     max_sentences: int | None = None
     max_words: int | None = None
-    style: str | None = None
+    style: Style | None = None
+    focus: tuple[str, ...] = ()
     strict_language: bool = False
     where: tuple[str, ...] = ()
     limit: int | None = None
@@ -59,11 +60,13 @@ class Asked:
             problems.append("--only summarise: a passage has no summary; use --unit article")
         if self.unit == "passage" and self.strict_language:
             problems.append("--strict-language: a passage is too short to tell; use --unit article")
-        for name in ("max_sentences", "max_words", "style"):
-            if getattr(self, name) is not None and not self.needs_summariser:
+        for name in ("max_sentences", "max_words", "style", "focus"):
+            if getattr(self, name) not in (None, ()) and not self.needs_summariser:
                 problems.append(f"{_option(name)}: nothing is summarised here; leave it out")
-        if self.style is not None and self.style not in STYLES:
-            problems.append(f"--style: {self.style!r} is unknown; there is {', '.join(STYLES)}")
+        if self.style is not None and (problem := unknown_style(self.style)):
+            problems.append(f"--style: {problem}")
+        if self.focus and not self.needs_classifier:
+            problems.append("--focus: nothing is labelled here; leave --only summarise out")
         if self.thresholds and not self.needs_classifier:
             problems.append("--threshold: nothing is labelled here; leave it out")
         if has_summariser and not self.needs_summariser:
@@ -96,11 +99,15 @@ class Asked:
         return tuple(parse_condition(text) for text in self.where)
 
     def to_record(self) -> dict[str, Any]:
-        return asdict(self) | {"thresholds": dict(self.thresholds), "where": list(self.where)}
+        record = asdict(self) | {"thresholds": dict(self.thresholds), "where": list(self.where)}
+        # Left out where there is none, so that a run begun by an older version goes on.
+        focus = record.pop("focus")
+        return record | ({"focus": list(focus)} if focus else {})
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Asked":
-        return cls(**{**record, "where": tuple(record["where"])})
+        focus = tuple(record.get("focus", ()))
+        return cls(**{**record, "where": tuple(record["where"]), "focus": focus})
 
 
 def parse_thresholds(words: Sequence[str]) -> dict[str, float]:

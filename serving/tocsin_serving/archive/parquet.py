@@ -123,10 +123,12 @@ def parquet_schema(asked: Asked, labels: Sequence[str], columns: Sequence[Column
                     {
                         **{"text": text, "start": pa.int64(), "end": pa.int64()},
                         **{"passage": pa.int64(), "score": pa.float64()},
+                        **{"replaced": pa.bool_(), "reason": text},
                     }
                 )
             ),
-            "reason": text,
+            **({"focus": pa.list_(text)} if asked.focus else {}),
+            **{"reason": text, "checked": pa.int64(), "replaced": pa.int64()},
         }
     )
     piece = {"text": text, "start": pa.int64(), "end": pa.int64()}

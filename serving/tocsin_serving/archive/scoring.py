@@ -179,6 +179,8 @@ def to_options(asked: Asked) -> Options:
     return Options(
         max_sentences=asked.max_sentences,
         max_words=asked.max_words,
+        style=asked.style or "short",
+        focus=asked.focus,
         strict_language=asked.strict_language,
         thresholds=asked.thresholds,
     )
