@@ -73,7 +73,13 @@ def test_what_is_not_certainly_a_dateline_is_kept(sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "dateline",
-    ["VESSALY (EP) — ", "GENEVA, 3 March (Desk) -  ", "(CNN)", "(CNN)  ", "PORT MAREN,\nOdrenia —\n"],
+    [
+        "VESSALY (EP) — ",
+        "GENEVA, 3 March (Desk) -  ",
+        "(CNN)",
+        "(CNN)  ",
+        "PORT MAREN,\nOdrenia —\n",
+    ],
 )
 def test_what_is_left_stands_where_the_record_says(
     dateline: str, summariser: ExtractiveSummariser

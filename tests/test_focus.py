@@ -162,7 +162,9 @@ def test_who_writes_sentences_of_its_own_refuses_a_focus() -> None:
         ) -> list[Summary]:
             return [self.summarise(*pair) for pair in zip(articles, limits, strict=True)]
 
-    with pytest.raises(ConfigError, match="focus: this summariser writes .* use an extractive one"):
+    with pytest.raises(
+        ConfigError, match=r"focus: this summariser writes .* use an extractive one"
+    ):
         analyse(ARTICLE, KeywordClassifier(), Writer(), Options(focus=("threat",)))
     # Nothing else is in the way.
     assert analyse(ARTICLE, KeywordClassifier(), Writer(), Options()).summary

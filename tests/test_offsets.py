@@ -30,7 +30,7 @@ def summariser() -> ExtractiveSummariser:
     return load_summariser(device="cpu", threads=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(TEXTS, min_size=1, max_size=4),
     st.sampled_from(list(STYLES)),

@@ -139,7 +139,9 @@ def test_a_chain_that_points_back_comes_from_its_beginning_on() -> None:
 def test_what_opens_the_article_stands_whatever_it_says() -> None:
     # "She was nine when the war began." is where the article itself begins.
     texts = ["She was nine when the war began.", "Rain fell."]
-    assert select(make_candidates(texts, [0, 1], [0.9, 0.1]), Limits(max_sentences=1)) == [0]
+    candidates = make_candidates(texts, [0, 1], [0.9, 0.1])
+    assert not candidates[0].is_mid_air
+    assert select(candidates, Limits(max_sentences=1)) == [0]
 
 
 @pytest.mark.parametrize(

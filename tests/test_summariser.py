@@ -11,6 +11,7 @@ from tocsin_models.cleaning import clean
 from tocsin_models.manifest import EMBEDDED
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Article, Paragraph
+from tocsin_models.styles import STYLES
 from tocsin_models.summariser import ExtractiveSummariser, _build, load_summariser
 from tocsin_models.windows import cut_windows, to_arrays
 
@@ -139,8 +140,8 @@ def test_many_articles_are_told_as_each_alone(
     )
     articles = [clean(Article(id="a", text=text)).paragraphs for text in texts]
     limits = [
-        Limits(style=style, max_sentences=most)
-        for style, most in zip(("short", "headline", "standard", "short") * 2, range(1, 9), strict=True)
+        Limits(style=tuple(STYLES)[number % 3], max_sentences=1 + number)
+        for number in range(len(texts))
     ]
     together = summariser.summarise_many(articles, limits)
     assert together == [

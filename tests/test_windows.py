@@ -60,6 +60,9 @@ def test_even_windows_leave_no_nearly_empty_last_one() -> None:
     sentences = [[7] * 10] * 7
     assert [len(window.ids) for window in cut_windows(sentences, 62)] == [60, 10]
     assert [len(window.ids) for window in cut_evenly(sentences, 62, special=2)] == [40, 30]
+    # Not where it would cut a sentence in two: its halves would be judged apart.
+    sentences = [[7] * 50, [7] * 12, [7] * 10]
+    assert [len(window.ids) for window in cut_evenly(sentences, 62, special=2)] == [62, 10]
 
 
 def test_pooling_averages_exactly_the_tokens_of_a_sentence(tiny_base: Path) -> None:
