@@ -139,11 +139,14 @@ def test_every_family_trains_and_answers_alike_inside_and_outside_tocsin(
     with torch.inference_mode():
         logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     expected = logits.softmax(dim=-1) if is_single_label else logits.sigmoid()
-    assert expected.std(dim=0).min() > 5e-4, "the texts are told apart"
+    # How far a random network tells texts apart hangs on the temperature it is given; the answers
+    # have to agree far more closely than that, or any answer would do.
+    spread = float(expected.std(dim=0).min())
+    assert spread > 1e-5, "the texts are told apart"
     found = load_classifier(tmp_path / "out", device="cpu", precision="f32").score(texts)
     assert found.is_single_label == is_single_label
     assert tuple(model.config.id2label.values()) == found.labels
-    assert np.abs(found.probabilities - expected.numpy()).max() < 1e-4
+    assert np.abs(found.probabilities - expected.numpy()).max() < min(1e-4, spread / 10)
 
 
 def test_the_rate_falls_from_layer_to_layer_in_every_family(family: str, base: Path) -> None:
