@@ -112,19 +112,19 @@ def _print(
         (
             f"transformers pipeline, {scoring.pipeline_dtype}, batch 1",
             f"{scoring.passages / theirs:.0f} passages/s",
-            _each(scoring.pipeline_s),
+            each(scoring.pipeline_s),
         ),
         (
             f"tocsin, {scoring.precision}",
             f"{scoring.passages / ours:.0f} passages/s",
-            _each(scoring.ours_s),
+            each(scoring.ours_s),
         ),
         ("tocsin against the pipeline", f"{scoring.ratio:.2f} times", "ratio of medians"),
         ("largest difference of a probability", f"{scoring.largest_difference:.4f}", ""),
         (
             "tocsin analyse, one article, second start",
             f"{median(start.seconds):.2f} s",
-            _each(start.seconds),
+            each(start.seconds),
         ),
         ("  imports torch or transformers", ", ".join(start.heavy) or "no", "-X importtime"),
         ("matrix product, numpy f32", f"{limit.numpy_f32 / 1e9:.0f} GFLOP/s", "best of 5"),
@@ -151,7 +151,8 @@ def _print(
     console.print(table)
 
 
-def _each(seconds: Sequence[float]) -> str:
+def each(seconds: Sequence[float]) -> str:
+    """The repeats behind a median, as tables show them."""
     return "median of " + ", ".join(f"{second:.2f}" for second in seconds) + " s"
 
 

@@ -23,6 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tocsin_eval.bench import each
 from tocsin_eval.data import read_passages
 from tocsin_eval.provenance import available_cores, data_source, describe_run
 from tocsin_models.backends import Arrays, Precision, TorchRunner
@@ -190,18 +191,18 @@ def _print(console: Console, reading: Reading) -> None:
         (
             f"classifier, {reading.precision}",
             f"{reading.classifier_tokens / classifier:,.0f} tokens/s",
-            _each(reading.classifier_s),
+            each(reading.classifier_s),
         ),
         (
             f"summariser, {reading.precision}",
             f"{reading.tokens / ours:,.0f} tokens/s",
-            _each(reading.summariser_s),
+            each(reading.summariser_s),
         ),
         ("summariser against the classifier", f"{reading.of_classifier:.2f} times", "medians"),
         (
             "its network in torch float32, one by one",
             f"{reading.torch_articles / torch:.1f} articles/s",
-            _each(reading.torch_s),
+            each(reading.torch_s),
         ),
         (
             f"summariser, {reading.articles} articles",
@@ -213,10 +214,6 @@ def _print(console: Console, reading: Reading) -> None:
     ):
         table.add_row(what, measured, repeats)
     console.print(table)
-
-
-def _each(seconds: Sequence[float]) -> str:
-    return "median of " + ", ".join(f"{second:.2f}" for second in seconds) + " s"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from tocsin_models.protocols import Limits, Summariser
 from tocsin_models.records import ModelInfo, Paragraph, Summary, SummarySentence
 from tocsin_models.selection import count_words
 from tocsin_models.styles import DEFAULT_SENTENCES
-from tocsin_models.summariser import Sentence
+from tocsin_models.summariser import Sentence, body_sentences
 
 # Letters, with an apostrophe or hyphen inside: numbers connect sentences that share nothing else.
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -127,18 +127,7 @@ def _info(name: str, *packages: str) -> ModelInfo:
 
 def _sentences(paragraphs: Sequence[Paragraph]) -> list[Sentence]:
     """Sentences of the body that hold a letter or a digit."""
-    return [
-        Sentence(
-            passage=index,
-            start=paragraph.start + start,
-            end=paragraph.start + end,
-            text=paragraph.text[start:end],
-        )
-        for index, paragraph in enumerate(paragraphs)
-        if paragraph.kind == "body"
-        for start, end in tocsin_models.sentences.split_sentences(paragraph.text)
-        if any(map(str.isalnum, paragraph.text[start:end]))
-    ]
+    return [one for one in body_sentences(paragraphs) if any(map(str.isalnum, one.text))]
 
 
 def _summary(
