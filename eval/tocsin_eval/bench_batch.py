@@ -28,7 +28,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tocsin_eval.bench import CORPUS, spread
+from tocsin_eval.bench import CORPUS, each, spread
 from tocsin_eval.data import read_passages
 from tocsin_eval.provenance import available_cores, data_source, describe_run
 from tocsin_models.errors import DataError, TocsinError
@@ -344,14 +344,14 @@ def _print(console: Console, rates: Rates, peaks: Iterable[Peak]) -> None:
         table.add_column(heading, no_wrap=True)
     theirs = f"datasets.map, transformers pipeline, float32, batch {BATCH_SIZE}"
     for what, measured, how in (
-        (theirs, f"{rates.pipeline_per_s:.0f} rows/s", _each(rates.pipeline_s)),
-        ("tocsin score --unit passage", f"{rates.ours_per_s:.0f} rows/s", _each(rates.ours_s)),
+        (theirs, f"{rates.pipeline_per_s:.0f} rows/s", each(rates.pipeline_s)),
+        ("tocsin score --unit passage", f"{rates.ours_per_s:.0f} rows/s", each(rates.ours_s)),
         ("tocsin score against the pipeline", f"{rates.ratio:.2f} times", "without start-up"),
         ("  the same", f"{rates.ratio_with_start:.2f} times", "with the start-up of both"),
         (
             "  start-up of tocsin score, taken off",
             f"{median(rates.our_start_s):.2f} s",
-            f"a run over one row, {_each(rates.our_start_s)}",
+            f"a run over one row, {each(rates.our_start_s)}",
         ),
         ("  building the pipeline, not counted", f"{rates.pipeline_start_s:.2f} s", "imports too"),
         ("largest difference of a probability", f"{rates.largest_difference:.4f}", ""),
@@ -368,10 +368,6 @@ def _print(console: Console, rates: Rates, peaks: Iterable[Peak]) -> None:
     ):
         table.add_row(what, measured, how)
     console.print(table)
-
-
-def _each(seconds: Sequence[float]) -> str:
-    return "median of " + ", ".join(f"{second:.2f}" for second in seconds) + " s"
 
 
 def _parser() -> argparse.ArgumentParser:
