@@ -94,9 +94,10 @@ measure: $(STAMP) $(JOINED) ## measure quality on ../shared/data: the numbers of
 		--max-sentences 3 --no-cost --no-suites --out runs/measure-summariser
 
 # The labels of training/standoff with their texts, where these are at hand.
-$(JOINED): training/standoff/news.jsonl $(STAMP)
+STANDOFF := $(wildcard training/standoff/*.jsonl)
+$(JOINED): $(STANDOFF) $(STAMP)
 	@mkdir -p $(@D)
-	@$(BIN)/tocsin train join $< --texts $(NEWS)/train_cased.jsonl.zst \
+	@$(BIN)/tocsin train join $(STANDOFF) --texts $(NEWS)/train_cased.jsonl.zst $(NEWS)/train.jsonl.zst \
 		../shared/data/unlabelled/government-and-events.jsonl.zst --out $@
 
 GOLDEN := eval/golden

@@ -287,8 +287,9 @@ def test_a_bug_is_a_traceback_without_the_article(article: Path) -> None:
         "import tocsin_models.analyse as core\n"
         "def fail(article, *models): raise RuntimeError('bug')\n"
         "core.analyse = fail\n"
-        "import tocsin_serving.cli as cli\n"
-        "cli._load_classifier = cli._load_summariser = lambda *_: None\n"
+        "from tocsin_serving import cli\n"
+        "from tocsin_serving.commands import loading\n"
+        "loading._load_classifier = loading._load_summariser = lambda *_: None\n"
         "cli.main()\n"
     )
     done = subprocess.run(

@@ -4,22 +4,24 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from tocsin_eval.data import read_passages
+from tocsin_eval.data import read_passages, read_summaries
 from tocsin_models import hub
 from tocsin_models.classifier import load_classifier
-from tocsin_models.errors import ConfigError, DataError, ModelNotFound
+from tocsin_models.errors import ConfigError, DataError, ModelError, ModelNotFound
 from tocsin_models.manifest import read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph
 from tocsin_models.summariser import load_summariser
-from tocsin_training import classifier
+from tocsin_training import classifier, quantise
 from tocsin_training.calibration import NEVER
-from tocsin_training.fit import ByteDropout, set_dropout
+from tocsin_training.fit import ByteDropout, fit, set_dropout
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.train import train_classifier, train_summariser
 
@@ -115,6 +117,36 @@ def test_the_same_seed_trains_the_same_model(tiny_base: Path, tmp_path: Path) ->
         settings = [*SETTINGS, "max_steps=3"]
         train_classifier([train], [dev], str(tiny_base), tmp_path / name, None, settings)
     assert read_manifest(tmp_path / "a").revision == read_manifest(tmp_path / "b").revision
+
+
+def test_several_seeds_are_averaged_into_one_model_of_the_same_beginning(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the mean could be of one seed, or of networks that began with other new layers:
+    such weights lie far apart, and their mean is a worse model than either."""
+    begun: list[torch.Tensor] = []
+    members: list[dict[str, torch.Tensor]] = []
+
+    def watched(model: Any, *others: Any) -> torch.nn.Module:
+        begun.append(model.classifier.weight.detach().clone())
+        done = fit(model, *others)
+        members.append({name: value.clone() for name, value in done.state_dict().items()})
+        return done
+
+    monkeypatch.setattr(classifier, "fit", watched)
+    train = labelled(tmp_path / "train.jsonl", 32, seed=3)
+    dev = labelled(tmp_path / "dev.jsonl", 8, seed=4)
+    settings = [*SETTINGS, "max_steps=3", "seeds=3", "folds_used=1"]
+    train_classifier([train], [dev], str(tiny_base), tmp_path / "out", None, settings)
+    assert len(members) == 2 * 3, "three in the fold, three on everything"
+    assert all(torch.equal(first, begun[0]) for first in begun)
+    found = hub.load_sequence_classifier(str(tmp_path / "out")).state_dict()
+    # The last layer holds the calibration too.
+    names = [name for name in found if not name.startswith("classifier.")]
+    for name in names:
+        values = torch.stack([member[name] for member in members[3:]])
+        torch.testing.assert_close(found[name], values.mean(0), rtol=2e-3, atol=1e-4)
+    assert any(not torch.equal(members[3][name], members[4][name]) for name in names)
 
 
 def test_the_int8_copy_agrees_and_is_under_the_manifests_hash(
@@ -275,13 +307,78 @@ def test_the_extractive_model_learns_which_sentence_is_the_news(
     train = articles(tmp_path / "train.jsonl", 64, seed=1)
     dev = articles(tmp_path / "dev.jsonl", 16, seed=2)
     settings = ["bf16=false", "epochs=6", "learning_rate=0.003", "batch_size=4", "max_tokens=48"]
-    settings += ["document_layers=1", "oracle_sentences=1", "dropout=0"]
+    settings += ["document_layers=1", "oracle_sentences=1", "dropout=0", "int8=true"]
     train_summariser([train], [dev], str(tiny_base), tmp_path / "out", None, settings)
     summariser = load_summariser(tmp_path / "out", device="cpu")
     assert read_manifest(tmp_path / "out").metrics["rouge1"]["value"] > 40
+    assert "model.int8.xml" in read_manifest(tmp_path / "out").files
     [row] = articles(tmp_path / "one.jsonl", 1, seed=9).read_text().splitlines()
     paragraphs = [
         Paragraph(text=text, start=0, end=len(text)) for text in json.loads(row)["paragraphs"]
     ]
     [sentence] = summariser.summarise(paragraphs, Limits(max_sentences=1)).sentences
     assert "shelling" in sentence.text
+
+
+def test_the_int8_copy_of_a_summariser_ranks_sentences_as_its_weights_do(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is what most processors run, and what the manifest's hash has to cover.
+    train = articles(tmp_path / "train.jsonl", 16, seed=1)
+    dev = articles(tmp_path / "dev.jsonl", 4, seed=2)
+    plain, quantised = tmp_path / "plain", tmp_path / "quantised"
+    settings = ["bf16=false", "max_steps=40", "learning_rate=0.003", "max_tokens=48", "dropout=0"]
+    train_summariser([train], [dev], str(tiny_base), plain, None, [*settings, "int8=false"])
+    shutil.copytree(plain, quantised)
+    assert quantise.main([str(quantised), "--articles", str(train)]) == 0
+    assert {"model.int8.xml", "model.int8.bin"} <= set(read_manifest(quantised).files)
+    assert read_manifest(quantised).revision != read_manifest(plain).revision
+    sentences = read_summaries(train)[0].paragraphs
+    expected, _ = load_summariser(plain, device="cpu", precision="f32").score_sentences(sentences)
+    summariser = load_summariser(quantised, device="cpu")
+    assert summariser.info.precision in ("int8", "f32")
+    found, _ = summariser.score_sentences(sentences)
+    assert np.abs(found - expected).max() < 0.05
+    assert found.argmax() == expected.argmax()
+
+
+def test_a_summariser_learns_on_from_where_it_stands(tiny_base: Path, tmp_path: Path) -> None:
+    # transformers takes such a directory for an encoder none of whose weights it knows, and
+    # draws new ones: a desk's own articles would unlearn all that the model knew.
+    train = articles(tmp_path / "train.jsonl", 8, seed=1)
+    dev = articles(tmp_path / "dev.jsonl", 2, seed=2)
+    settings = ["bf16=false", "int8=false", "max_steps=2", "max_tokens=48", "dropout=0"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_summariser([train], [dev], str(tiny_base), first, None, settings)
+    still = ["learning_rate=1e-9", "head_learning_rate=1e-9", "weight_decay=0"]
+    train_summariser([train], [dev], str(first), second, None, [*settings, *still])
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=1e-4)
+    moving = ["learning_rate=0.01", "head_learning_rate=0.01"]
+    train_summariser([train], [dev], str(first), tmp_path / "third", None, [*settings, *moving])
+    third = load_file(tmp_path / "third" / "model.safetensors")
+    assert not torch.allclose(third["score.weight"], before["score.weight"], atol=1e-3)
+    more = [*settings, "document_layers=1"]
+    with pytest.raises(ConfigError, match=r"document_layers: is 1, and .*first has 2"):
+        train_summariser([train], [dev], str(first), tmp_path / "other", None, more)
+
+
+def test_a_classifier_is_no_beginning_of_a_summariser(trained: Path, tmp_path: Path) -> None:
+    # Its encoder has learnt to tell labels apart and forgotten what a sentence is worth.
+    table = articles(tmp_path / "train.jsonl", 4, seed=1)
+    dev = articles(tmp_path / "dev.jsonl", 2, seed=2)
+    with pytest.raises(ModelError, match="holds a classifier; give an encoder or a summariser's"):
+        train_summariser([table], [dev], str(trained), tmp_path / "out", None, [])
+
+
+def test_quantising_refuses_what_it_cannot_do_and_changes_nothing(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Twice quantised, or a classifier read as a summariser, would be a model that nobody measured.
+    table = articles(tmp_path / "train.jsonl", 4, seed=1)
+    before = read_manifest(trained).revision
+    assert quantise.main([str(trained), "--articles", str(table)]) == 2
+    assert "holds a classifier, not a summariser" in capsys.readouterr().err
+    assert read_manifest(trained).revision == before

@@ -89,9 +89,9 @@ class Command:
     def run(self, out: Path, *settings: str) -> Ran:
         return run(*self.words(out, *settings))
 
-    def killed(self, out: Path, when: str) -> str:
+    def killed(self, out: Path, when: str, *settings: str) -> str:
         """Start it in a process of its own that dies at ``when``; what it said."""
-        words = [sys.executable, "-c", KILLED, str(SAVE_STEPS), when, *self.words(out)]
+        words = [sys.executable, "-c", KILLED, str(SAVE_STEPS), when, *self.words(out, *settings)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr
         return done.stderr
@@ -148,6 +148,20 @@ def test_a_training_killed_twice_ends_with_the_weights_of_one_that_was_not(
     assert different == []
     assert read_manifest(out).revision == read_manifest(whole).revision
     assert read_manifest(out).thresholds == read_manifest(whole).thresholds
+
+
+def test_a_mean_of_seeds_killed_in_its_second_ends_with_the_weights_of_one_that_was_not(
+    command: Command, tmp_path: Path
+) -> None:
+    """Without it the seed at hand could go on from the checkpoint of the one before, which would
+    then count twice; and the checkpoints of a finished fold would fill the disk."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert command.run(whole, "seeds=2").code == 0
+    command.killed(out, "everything-seed-14:5:whole", "seeds=2")
+    kept = {path.name for path in (tmp_path / "out.unfinished").iterdir() if path.is_dir()}
+    assert kept == {"everything-seed-13", "everything-seed-14"}
+    assert command.run(out, "seeds=2").code == 0
+    assert read_manifest(out).revision == read_manifest(whole).revision
 
 
 def test_a_mistyped_base_or_log_does_not_stand_in_the_way_of_the_right_one(
@@ -271,7 +285,7 @@ def test_a_summariser_stopped_before_it_is_measured_leaves_no_directory(
         (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
     words = ["train", "summariser", "--train", tmp_path / "train.jsonl"]
     words += ["--dev", tmp_path / "dev.jsonl", "--base", tiny_base, "--out", tmp_path / "out"]
-    words += ["bf16=false", "max_steps=2", "max_tokens=32"]
+    words += ["bf16=false", "max_steps=2", "max_tokens=32", "int8=false"]
     with monkeypatch.context() as patch:
         patch.setattr(summariser, "summariser_metrics", interrupt)
         assert run(*words).code == 130

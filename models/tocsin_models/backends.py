@@ -43,6 +43,9 @@ LOGGER = logging.getLogger("tocsin")
 # Goes up when a network or its conversion changes in a way that the key below cannot see.
 CACHE_FORMAT = 1
 
+# The quantised network beside the safetensors, its weights in the .bin of the same name.
+INT8_FILE = "model.int8.xml"
+
 # Two models are loaded at once, and torch traces only one at a time: its state is the process's.
 _CONVERTING = threading.Lock()
 
@@ -64,6 +67,11 @@ def network_key(files: Mapping[str, str], *code: str) -> str:
     here = Path(__file__).parent
     digests = [hashlib.sha256((here / name).read_bytes()).hexdigest() for name in code]
     return json.dumps([dict(files), *digests])
+
+
+def int8_file(directory: Path, files: Mapping[str, str]) -> Path | None:
+    """Where a model directory with these ``files`` keeps its quantised network, if it has one."""
+    return directory / INT8_FILE if INT8_FILE in files else None
 
 
 class Runner(Protocol):

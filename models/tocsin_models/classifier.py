@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Hint, Network, Precision, Runner, network_key, open_network
+from tocsin_models.backends import (
+    Hint,
+    Network,
+    Precision,
+    Runner,
+    int8_file,
+    network_key,
+    open_network,
+)
 from tocsin_models.errors import ModelDamaged, ModelError
 from tocsin_models.manifest import EMBEDDED, Manifest, read_manifest
 from tocsin_models.passages import split_windows
 from tocsin_models.protocols import Scores
 from tocsin_models.sentences import split_sentences
 from tocsin_models.tokens import TextTokenizer, padded_length
-
-# The quantised network beside the safetensors, its weights in the .bin of the same name.
-INT8_FILE = "model.int8.xml"
 
 # Tokens a batch holds. Past a few thousand a larger batch is not faster on a CPU (make bench), and
 # on a GPU this still fills the device.
@@ -62,7 +67,7 @@ def classifier_network(directory: Path, manifest: Manifest) -> Network:
             "input_ids": np.ones((2, 16), np.int64),
             "attention_mask": np.ones((2, 16), np.int64),
         },
-        int8=directory / INT8_FILE if INT8_FILE in manifest.files else None,
+        int8=int8_file(directory, manifest.files),
     )
 
 

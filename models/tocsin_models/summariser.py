@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin_models.backends import Hint, Network, Precision, Runner, network_key, open_network
+from tocsin_models.backends import (
+    Hint,
+    Network,
+    Precision,
+    Runner,
+    int8_file,
+    network_key,
+    open_network,
+)
 from tocsin_models.candidates import is_reporting, make_candidates
 from tocsin_models.datelines import dateline_end
 from tocsin_models.errors import ModelDamaged, ModelError
@@ -53,6 +61,7 @@ def summariser_network(directory: Path, manifest: Manifest) -> Network:
         key=network_key(manifest.files, "summariser.py", "extractive.py"),
         build=lambda: _build(directory),
         examples=_examples(TextTokenizer(directory), manifest.max_tokens),
+        int8=int8_file(directory, manifest.files),
     )
 
 

@@ -147,28 +147,50 @@ class _Recipe:
     work: Work
 
     def fine_tune(self, passages: Sequence[LabelledPassage], stage: str) -> torch.nn.Module:
-        """The base, fine-tuned on ``passages``; ``stage`` names the checkpoints."""
+        """The base, fine-tuned on ``passages``; ``stage`` names the checkpoints.
+
+        With several ``seeds`` it is the mean of the weights of as many fine-tunings, each with an
+        order, dropout and exchanged names of its own (Wortsman et al. 2022, "Model soups"). All
+        begin with the same new layers: only then do their weights lie close enough for a mean.
+        """
         config = self.config
+        if config.seeds == 1:
+            return self._fine_tune(passages, config.seed, self.work.checkpoints(stage))
+        total: dict[str, torch.Tensor] = {}
+        for seed in range(config.seed, config.seed + config.seeds):
+            say(f"seed {seed}, of {config.seeds} to be averaged")
+            model = self._fine_tune(passages, seed, self.work.checkpoints(stage, seed))
+            # What is not a float, a table of positions, say, is the same in all.
+            for name, value in model.state_dict().items():
+                if value.is_floating_point():
+                    total[name] = total.get(name, 0) + value
+        mean = {name: value / config.seeds for name, value in total.items()}
+        model.load_state_dict({**model.state_dict(), **mean})
+        return model
+
+    def _fine_tune(
+        self, passages: Sequence[LabelledPassage], seed: int, checkpoints: Path
+    ) -> torch.nn.Module:
         # New layers are drawn at loading, so the seed must be set before it too.
-        torch.manual_seed(config.seed)
+        torch.manual_seed(self.config.seed)
         model = hub.load_sequence_classifier(
             self.base, self.target.labels, self.target.problem_type
         )
         return fit(
             model,
             model.base_model,
-            self._examples(passages, config.swap_names),
+            self._examples(passages, self.config.swap_names, seed),
             functools.partial(_collate, tokenizer=self.tokenizer),
-            config,
-            self.work.checkpoints(stage),
-            choose_loss(self.target.matrix(passages), self.target, config.balance),
+            dataclasses.replace(self.config, seed=seed),
+            checkpoints,
+            choose_loss(self.target.matrix(passages), self.target, self.config.balance),
         )
 
     def logits(
         self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
     ) -> npt.NDArray[np.float64]:
         """Shape (passages, labels), of the passages with their own names."""
-        examples = self._examples(passages, 0.0)
+        examples = self._examples(passages, 0.0, self.config.seed)
         rows = [examples[index] for index in range(len(examples))]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
         found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(rows)
@@ -181,14 +203,11 @@ class _Recipe:
                     found[index] = row
         return np.stack(found)
 
-    def _examples(self, passages: Sequence[LabelledPassage], swap_share: float) -> Examples:
+    def _examples(
+        self, passages: Sequence[LabelledPassage], swap_share: float, seed: int
+    ) -> Examples:
         return Examples(
-            passages,
-            self.target,
-            self.tokenizer,
-            self.config.max_tokens,
-            self.config.seed,
-            swap_share,
+            passages, self.target, self.tokenizer, self.config.max_tokens, seed, swap_share
         )
 
 

@@ -98,6 +98,9 @@ class ClassifierConfig(RunConfig):
     folds_used: int = setting(
         0, "how many of the folds to train and calibrate on; 0 for all", above=-1
     )
+    seeds: int = setting(
+        1, "fine-tunings, of seed, seed + 1 and so on, of which the weights are averaged", above=0
+    )
     problem: str = setting(
         "auto",
         "any number of labels a passage (sigmoid) or exactly one (softmax); auto looks at the data",
@@ -160,6 +163,7 @@ class SummariserConfig(RunConfig):
         2, "transformer layers over the sentence vectors", above=-1, below=25
     )
     max_windows: int = setting(16, "windows that the document layers see at once", above=0)
+    int8: bool = setting(True, "also store the network in int8, for CPUs that have it")
 
 
 def describe_settings(config: RunConfig) -> dict[str, Any]:

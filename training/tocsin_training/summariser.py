@@ -16,11 +16,12 @@ from torch import nn
 from tocsin_eval.data import ReferenceSummary, read_summaries
 from tocsin_eval.tables import Source
 from tocsin_models import hub
+from tocsin_models.errors import ConfigError, ModelError
 from tocsin_models.extractive import DocumentShape, SentenceScorer
-from tocsin_models.manifest import Manifest, read_manifest, write_manifest
+from tocsin_models.manifest import FILE_NAME, Manifest, read_manifest, write_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.sentences import split_sentences
-from tocsin_models.summariser import load_summariser
+from tocsin_models.summariser import load_summariser, summariser_network
 from tocsin_models.tokens import TextTokenizer
 from tocsin_models.windows import Window, cut_evenly, to_arrays
 from tocsin_training.config import SummariserConfig, describe_settings
@@ -28,6 +29,7 @@ from tocsin_training.fit import Example, check_tensorboard, fit
 from tocsin_training.oracle import soft_oracle
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
+from tocsin_training.quantise import quantise_summariser
 from tocsin_training.report import summariser_metrics
 from tocsin_training.work import Work, describe_base
 
@@ -46,10 +48,12 @@ def train_summariser(
 ) -> None:
     """Train ``base`` to choose sentences and write a model directory to ``out``.
 
-    ``dev`` is read once, after training, and only tells.
+    ``base`` is an encoder, or the directory of a summariser, which then learns on from where it
+    stands. ``dev`` is read once, after training, and only tells.
 
     Raises:
         DataError: a file is not in the format of articles with highlights.
+        ConfigError: ``base`` is a summariser with another number of document layers.
         ModelNotFound: ``base`` cannot be loaded.
     """
     check_tensorboard(config)
@@ -64,9 +68,7 @@ def train_summariser(
         tokenizer = TextTokenizer(Path(scratch))
     examples = _prepare(articles, tokenizer, config)
 
-    torch.manual_seed(config.seed)
-    shape = DocumentShape(layers=config.document_layers)
-    scorer = SentenceScorer(hub.load_encoder(base), shape)
+    scorer = _begin(base, config)
     data = describe_data(train, dev)
     described = {"config": describe_settings(config), "articles": len(examples)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
@@ -79,7 +81,8 @@ def train_summariser(
         work.checkpoints("everything"),
     )
 
-    scorer.config.update({"document_layers": shape.layers, "max_windows": config.max_windows})
+    shape = {"document_layers": config.document_layers, "max_windows": config.max_windows}
+    scorer.config.update(shape)
     manifest = Manifest(
         name=config.name,
         task="summariser",
@@ -93,6 +96,9 @@ def train_summariser(
     )
     made = work.staging()
     write_directory(made, scorer, hf_tokenizer, manifest)
+    if config.int8:
+        say("quantising to int8")
+        quantise_summariser(made, [article.paragraphs for article in articles], config.seed)
     told = [article for source in dev for article in read_summaries(source, columns=columns)]
     metrics = summariser_metrics(
         load_summariser(made), told[: config.dev_rows], Limits(max_sentences=3), config.seed
@@ -102,6 +108,26 @@ def train_summariser(
     write_manifest(made, dataclasses.replace(manifest, metrics=metrics))
     move_directory(made, out)
     work.remove()
+
+
+def _begin(base: str, config: SummariserConfig) -> SentenceScorer:
+    """The network before training: whole where ``base`` is a summariser, else with new layers."""
+    torch.manual_seed(config.seed)
+    directory = Path(base)
+    if not (directory / FILE_NAME).is_file():
+        return SentenceScorer(hub.load_encoder(base), DocumentShape(layers=config.document_layers))
+    manifest = read_manifest(directory)
+    if manifest.task != "summariser":
+        raise ModelError(
+            f"{base}: holds a {manifest.task}; give an encoder or a summariser's directory"
+        )
+    scorer: SentenceScorer = summariser_network(directory, manifest).build()
+    layers = len(scorer.document)
+    if layers != config.document_layers:
+        raise ConfigError(
+            "settings", [f"document_layers: is {config.document_layers}, and {base} has {layers}"]
+        )
+    return scorer.train()
 
 
 def _prepare(

@@ -46,9 +46,9 @@ class Work:
         partial.write_text(json.dumps(run, indent=2, sort_keys=True), encoding="utf-8")
         partial.replace(described)
 
-    def checkpoints(self, stage: str) -> Path:
-        """Where a stage keeps its checkpoints."""
-        return self.folder / stage
+    def checkpoints(self, stage: str, seed: int | None = None) -> Path:
+        """Where a stage keeps its checkpoints, or one of the seeds that it is the mean of."""
+        return self.folder / (stage if seed is None else f"{stage}-seed-{seed}")
 
     def staging(self) -> Path:
         """A free place for the model directory until it is whole."""
@@ -67,7 +67,8 @@ class Work:
         with partial.open("wb") as file:
             np.save(file, result, allow_pickle=False)
         partial.replace(self.folder / f"{stage}.npy")
-        shutil.rmtree(self.checkpoints(stage), ignore_errors=True)
+        for checkpoints in (self.checkpoints(stage), *self.folder.glob(f"{stage}-seed-*")):
+            shutil.rmtree(checkpoints, ignore_errors=True)
 
     def remove(self) -> None:
         """The training is finished."""
