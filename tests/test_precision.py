@@ -11,6 +11,7 @@ from tocsin_models import backends
 from tocsin_models.backends import OpenVinoRunner, Precision, TorchRunner, open_network
 from tocsin_models.classifier import load_classifier
 from tocsin_models.errors import ConfigError
+from tocsin_models.summariser import load_summariser
 
 TEXTS = ["The ministry denied arming the group.", "We will answer every strike, he vowed."]
 
@@ -40,8 +41,9 @@ def test_f32_is_closer_to_the_truth_than_bf16(with_bf16: None) -> None:
 
 def test_auto_is_what_the_processor_is_good_at(with_bf16: None) -> None:
     assert open_network(network("p"), "cpu").precision == "bf16"
-    # The embedded classifier ships an int8 network, quantised in training.
+    # The embedded models ship int8 networks, quantised in training.
     assert load_classifier(device="cpu").info.precision == "int8"
+    assert load_summariser(device="cpu").info.precision == "int8"
 
 
 def test_the_embedded_classifier_runs_in_each_precision(with_bf16: None) -> None:
@@ -54,6 +56,19 @@ def test_the_embedded_classifier_runs_in_each_precision(with_bf16: None) -> None
     assert not np.array_equal(found["f32"], found["bf16"])
     for name in ("bf16", "int8"):
         assert np.abs(found["f32"] - found[name]).max() < 0.1
+
+
+def test_the_embedded_summariser_runs_in_each_precision(with_bf16: None) -> None:
+    precisions: tuple[Precision, ...] = ("f32", "bf16", "int8")
+    sentences = TEXTS * 15  # more than one window
+    found = {}
+    for name in precisions:
+        summariser = load_summariser(device="cpu", precision=name)
+        assert summariser.info.precision == name
+        found[name], windows = summariser.score_sentences(sentences)
+        assert windows > 1
+    for name in ("bf16", "int8"):
+        assert 0 < np.abs(found["f32"] - found[name]).max() < 0.05
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

@@ -15,7 +15,7 @@ from tocsin_eval.data import read_passages, read_summaries
 from tocsin_models import hub
 from tocsin_models.classifier import load_classifier
 from tocsin_models.errors import ConfigError, DataError, ModelError, ModelNotFound
-from tocsin_models.manifest import read_manifest
+from tocsin_models.manifest import EMBEDDED, read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph
 from tocsin_models.summariser import load_summariser
@@ -381,4 +381,7 @@ def test_quantising_refuses_what_it_cannot_do_and_changes_nothing(
     before = read_manifest(trained).revision
     assert quantise.main([str(trained), "--articles", str(table)]) == 2
     assert "holds a classifier, not a summariser" in capsys.readouterr().err
+    embedded = str(EMBEDDED["summariser"])
+    assert quantise.main([embedded, "--articles", str(table)]) == 2
+    assert "has an int8 network already" in capsys.readouterr().err
     assert read_manifest(trained).revision == before

@@ -125,14 +125,27 @@ class ExtractiveSummariser:
     def summarise_many(
         self, articles: Sequence[Sequence[Paragraph]], limits: Sequence[Limits]
     ) -> list[Summary]:
-        """As ``summarise``, for many articles: the next is cut while the network reads."""
+        """As ``summarise``, for many articles: some are cut and others chosen from while the
+        network reads."""
         readings: list[Reading] = []
-        found = self._runner.run_all(self._arrays(articles, readings))
-        logits = iter([group[0] for group in found])
-        return [
-            self.choose(reading, [next(logits) for _ in reading.groups], own)
-            for reading, own in zip(readings, limits, strict=True)
-        ]
+        summaries: list[Summary] = []
+        waiting: list[npt.NDArray[np.float32]] = []
+
+        def choose_next() -> None:
+            reading = readings[len(summaries)]
+            groups = len(reading.groups)
+            own = limits[len(summaries)]
+            summaries.append(self.choose(reading, waiting[:groups], own))
+            del waiting[:groups]
+
+        for found in self._runner.run_all(self._arrays(articles, readings)):
+            waiting.append(found[0])
+            # An article is read before its groups are, and one of several groups waits for all.
+            while waiting and len(waiting) >= len(readings[len(summaries)].groups):
+                choose_next()
+        while len(summaries) < len(articles):  # no sentence, no group
+            choose_next()
+        return summaries
 
     def _arrays(
         self, articles: Sequence[Sequence[Paragraph]], readings: list[Reading]
