@@ -89,7 +89,8 @@ def predictions(golden: Path, path: Path, threshold: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize("shift", [0.35, -0.35])
+# Each costs three to four points of macro-F1.
+@pytest.mark.parametrize("shift", [0.2, -0.3])
 def test_shifted_thresholds_are_stopped(
     golden: Path, passages: Path, numbers_only: Path, tmp_path: Path, shift: float
 ) -> None:
