@@ -48,6 +48,11 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.train_from_iterator(
         sentences, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
     )
+    # The trainer numbers its pieces otherwise in each process, and with them every tiny model would
+    # be another: once one was so ill-conditioned that float32 sums in another order showed.
+    pieces = [*special, *sorted(tokenizer.get_vocab().keys() - set(special))]
+    numbered = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer.model = models.WordPiece(vocab=numbered, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
