@@ -29,30 +29,31 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+# The word pieces of the tiny base, written out: the library's trainer breaks ties otherwise in each
+# process, so that every tiny model of the tests was another one in each run.
+_PIECES = """
+, . a ac accus accused an and answ answer ar arm arming army c co comm commander d de denied e ev
+every f g gr grou group h i k l m min minis ministry n o of p po port r s she shelling str strik
+strike sus suspend suspended t ta talk talks the u v vo vowed w we wer were wi will y ##a ##and
+##ander ##c ##cus ##d ##e ##ed ##end ##er ##ery ##f ##g ##h ##he ##i ##ied ##ik ##in ##ing ##is
+##k ##l ##lk ##ll ##lling ##m ##mm ##n ##nd ##nied ##o ##ou ##p ##pend ##r ##rt ##s ##sw ##t ##tr
+##try ##u ##us ##v ##w ##wed ##y
+"""
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of two thin layers with a tokenizer of its own: real code, no download."""
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny-base")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {piece: number for number, piece in enumerate([*special, *_PIECES.split()])}
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    sentences = [
-        "The ministry denied arming the group and accused the army of shelling the port.",
-        "We will answer every strike, the commander vowed, and the talks were suspended.",
-    ]
-    tokenizer.train_from_iterator(
-        sentences, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
-    )
-    # The trainer numbers its pieces otherwise in each process, and with them every tiny model would
-    # be another: once one was so ill-conditioned that float32 sums in another order showed.
-    pieces = [*special, *sorted(tokenizer.get_vocab().keys() - set(special))]
-    numbered = {piece: number for number, piece in enumerate(pieces)}
-    tokenizer.model = models.WordPiece(vocab=numbered, unk_token="[UNK]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
