@@ -329,6 +329,55 @@ def test_names_of_an_article_are_read_and_columns_of_the_same_name_left_alone(
     assert [row.names for row in rest] == [()] * (len(others) + 1)
 
 
+# A text in lower case
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("iran vowed to answer", f"{NOUN} vowed to answer"),
+        ("the iranian and israeli armies", f"the {ADJECTIVE} and {ADJECTIVE} armies"),
+        ("in kabul, a taliban fighter", f"in {PLACE}, an? {BARE_GROUP} fighter"),
+        ("the lord's resistance army left", f"{GROUP} left"),
+        ("barack obama told us", f"barack {FAMILY} told us"),
+        ("the u.s. said it would answer", f"(?:the )?{NOUN} said it would answer"),
+        ("a u.s. envoy", f"an? {ADJECTIVE} envoy"),
+    ],
+)
+def test_names_are_exchanged_where_nothing_is_in_capitals(text: str, pattern: str) -> None:
+    """Without it half of the news that training reads keeps its names, and the names decide."""
+    for found in swapped(text):
+        assert re.fullmatch(pattern.lower(), found), found
+        assert found == found.lower()
+
+
+def test_a_person_in_lower_case_stays_one_person() -> None:
+    for found in swapped("vladimir putin called. putin said no."):
+        match = re.fullmatch(r"(\S+) (\S+) called\. (\S+) said no\.", found)
+        assert match, found
+        assert match[2] == match[3]
+
+
+def test_names_that_an_article_lists_are_exchanged_in_lower_case_too() -> None:
+    group = Name(kind="armed_group", forms=("the Weaver Column", "the Column"))
+    for found in swapped("the weaver column vowed revenge, and the column moved", group):
+        assert "weaver" not in found
+        assert found.count("column") < 2 or "dawn column" in found or "valley column" in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "they told us to polish the poles",
+        "turkey for dinner",
+        "islanders in jeans, not guinea pigs",
+    ],
+)
+def test_words_that_are_names_only_in_capitals_stay(text: str) -> None:
+    """Without it "told us" would become "told brazil", and a network would read nonsense."""
+    assert {swap_names(text, (), random.Random(seed)) for seed in SEEDS} == {text}
+
+
 # Any text
 
 WORDS = st.lists(
@@ -346,9 +395,9 @@ NAMES = st.sampled_from(
 SEEDED = st.integers(0, 2**32).map(random.Random)
 
 
-@given(st.text("abcdefghijklmnopqrstuvwxyz .,'’\"-\n0123456789"), SEEDED)
+@given(st.text("bcdfghjklmnpqrstvwxz .,'’\"-\n0123456789"), SEEDED)
 def test_a_text_without_names_comes_back_equal(text: str, chance: random.Random) -> None:
-    """Without it exchanging names could also edit the text."""
+    """Without it exchanging names could also edit the text. No listed name is without a vowel."""
     assert swap_names(text, (), chance) == text
 
 

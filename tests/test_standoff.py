@@ -198,7 +198,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     table, out = write_table(tmp_path, "text.jsonl"), tmp_path / "joined.jsonl"
     out.write_text("kept\n")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("tocsin_training.standoff.os.fsync", fail)
+    monkeypatch.setattr("tocsin_training.lines.os.fsync", fail)
     with pytest.raises(DataError, match=r"joined\.jsonl: cannot be written \(No space left"):
         join_labels([standoff], [table], out)
     assert out.read_text() == "kept\n"

@@ -5,22 +5,10 @@ from typing import Any
 
 import pytest
 
-from tocsin_eval.data import LabelledPassage
 from tocsin_models import hub
-from tocsin_training.examples import Examples
-from tocsin_training.targets import Target
+from tocsin_training.examples import Examples, Row
 
-TARGET = Target(labels=("calm", "threat"), is_single_label=False)
-PASSAGES = [
-    LabelledPassage(
-        id=str(number),
-        article=str(number),
-        text="Iran vowed to strike.",
-        labels=("threat",),
-        source="",
-    )
-    for number in range(200)
-]
+ROWS = [Row(text="Iran vowed to strike.", target=[0.0, 1.0])] * 200
 
 
 class Letters:
@@ -32,7 +20,7 @@ class Letters:
 
 
 def examples(share: float, seed: int = 5, tokenizer: Any = None, length: int = 256) -> Examples:
-    return Examples(PASSAGES, TARGET, tokenizer or Letters(), length, seed, share)
+    return Examples(ROWS, tokenizer or Letters(), length, seed, share)
 
 
 def read(found: Examples) -> list[str]:
@@ -43,7 +31,7 @@ def read(found: Examples) -> list[str]:
 def test_the_share_that_is_asked_for_has_other_names(share: float) -> None:
     """Without it the setting would exchange all names, or none."""
     texts = read(examples(share))
-    kept = sum(text == PASSAGES[0].text for text in texts)
+    kept = sum(text == ROWS[0].text for text in texts)
     # 3 standard errors of 200 draws are a tenth.
     assert 1 - kept / len(texts) == pytest.approx(share, abs=0.1)
     assert all(text.endswith("vowed to strike.") for text in texts)
@@ -51,8 +39,8 @@ def test_the_share_that_is_asked_for_has_other_names(share: float) -> None:
 
 def test_no_share_leaves_every_text_alone_and_all_of_it_none() -> None:
     """Without it what is measured, with share 0, would be other people's text."""
-    assert set(read(examples(0.0))) == {PASSAGES[0].text}
-    assert read(examples(1.0)).count(PASSAGES[0].text) < 5  # Iran may be drawn for itself
+    assert set(read(examples(0.0))) == {ROWS[0].text}
+    assert read(examples(1.0)).count(ROWS[0].text) < 5  # Iran may be drawn for itself
 
 
 def test_each_epoch_draws_other_names_and_the_same_epoch_the_same() -> None:

@@ -94,12 +94,10 @@ def test_inverse_weights_make_every_label_count_the_same() -> None:
     truth[:1, 0] = truth[1:, 1] = True
     logits = torch.zeros((10, 2), requires_grad=True)
     single = choose_loss(truth, Target(labels=("a", "b"), is_single_label=True), "inverse")
-    assert single is not None
-    [slopes] = torch.autograd.grad(single(logits, torch.tensor(truth.argmax(axis=1))), logits)
+    [slopes] = torch.autograd.grad(single(logits, torch.tensor(truth).float()), logits)
     assert slopes.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
     many = torch.zeros((10, 2), requires_grad=True)
     multi = choose_loss(truth, Target(labels=("a", "b"), is_single_label=False), "inverse")
-    assert multi is not None
     [slopes] = torch.autograd.grad(multi(many, torch.tensor(truth).float()), many)
     assert slopes.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
 
@@ -107,16 +105,29 @@ def test_inverse_weights_make_every_label_count_the_same() -> None:
 def test_sqrt_weights_lie_between_and_none_leaves_the_loss_alone() -> None:
     truth = np.eye(2, dtype=bool)[[0, 1, 1, 1, 1]]
     target = Target(labels=("a", "b"), is_single_label=True)
-    assert choose_loss(truth, target, "none") is None
-    labels = torch.tensor(truth.argmax(axis=1))
+    labels = torch.tensor(truth).float()
     torch.manual_seed(0)
     logits = torch.randn((5, 2))
-    losses = [torch.nn.functional.cross_entropy(logits, labels).item()]
-    for balance in ("sqrt", "inverse"):
-        loss = choose_loss(truth, target, balance)
-        assert loss is not None
-        losses.append(loss(logits, labels).item())
+    losses = [
+        choose_loss(truth, target, balance)(logits, labels).item()
+        for balance in ("none", "sqrt", "inverse")
+    ]
+    plain = torch.nn.functional.cross_entropy(logits, torch.tensor(truth.argmax(axis=1)))
+    assert losses[0] == pytest.approx(plain.item())
     assert sorted(losses) in (losses, losses[::-1])
+
+
+def test_weighted_single_labels_are_a_weighted_mean() -> None:
+    """Without it the learning rate would mean something else for each batch's share of labels."""
+    truth = np.eye(2, dtype=bool)[[0, 1, 1, 1, 1]]
+    target = Target(labels=("a", "b"), is_single_label=True)
+    torch.manual_seed(1)
+    logits = torch.randn((5, 2))
+    found = choose_loss(truth, target, "inverse")(logits, torch.tensor(truth).float())
+    expected = torch.nn.functional.cross_entropy(
+        logits, torch.tensor(truth.argmax(axis=1)), weight=torch.tensor([2.5, 0.625])
+    )
+    assert found.item() == pytest.approx(expected.item())
 
 
 def test_a_label_that_a_fold_lacks_weighs_nothing_new() -> None:
@@ -126,9 +137,7 @@ def test_a_label_that_a_fold_lacks_weighs_nothing_new() -> None:
     for is_single in (True, False):
         target = Target(labels=("a", "b", "c"), is_single_label=is_single)
         loss = choose_loss(truth, target, "inverse")
-        assert loss is not None
-        labels = torch.zeros(4, dtype=torch.long) if is_single else torch.tensor(truth).float()
-        assert torch.isfinite(loss(torch.zeros((4, 3)), labels))
+        assert torch.isfinite(loss(torch.zeros((4, 3)), torch.tensor(truth).float()))
 
 
 def drawn(scale: float, count: int = 20_000) -> tuple[Floats, Bools]:

@@ -32,6 +32,8 @@ _POSSESSIVE = re.compile(r"['’]s$")
 _VOWEL = re.compile(r"(?!Eu|Uga|Ukr|Uni)[AEIOU]", re.IGNORECASE)
 _ADJECTIVE = re.compile(r"(?<!st)(?:an|ese|ense|ish|i|er|ic)$")  # but not Varkhistan
 _ONLY_ADJECTIVE = re.compile(r"(?:ian|ean|ese|ish)$")
+# Listed names that are other words as often, where nothing is in capitals.
+_OTHER_WORDS = frozenset(("guinea", "islander", "islanders", "jean", "poles", "polish", "turkey"))
 _REALM = re.compile(r" (?:Republic|Federation|Union|Commonwealth|Confederation|Kingdom|Empire)$")
 
 
@@ -93,8 +95,15 @@ def swap_names(text: str, names: Sequence[Name], chance: random.Random) -> str:
 
     The forms in ``names`` are exchanged, and every name of the lists that the text holds. Noun,
     adjective and plural stay what they were, a surname alone goes with its full name, one name is
-    always exchanged for the same other, capitals stay capitals, and a/an is put right.
+    always exchanged for the same other, capitals stay capitals, and a/an is put right. A text
+    without any capital (half of CNN/DailyMail's copies) stays one.
     """
+    if text == text.lower():
+        return _swap_cased(_capitalise(text, names), names, chance).lower()
+    return _swap_cased(text, names, chance)
+
+
+def _swap_cased(text: str, names: Sequence[Name], chance: random.Random) -> str:
     swaps = _Swaps(chance, _read_lists())
     for name in names:
         _swap_named(name, swaps)
@@ -148,8 +157,33 @@ def _index() -> tuple[dict[str, _Listed], re.Pattern[str]]:
             put(word, _Listed(kind, row, 0))
             if kind == "place":
                 put(word.upper(), _Listed(kind, row, 0))
-    words = "|".join(re.escape(form) for form in sorted(index, key=len, reverse=True))
+    words = _alternatives(index)
     return index, re.compile(rf"{_US_NOUN}|{_US_ADJECTIVE}|(?<!\w)(?:{words})(?!\w)")
+
+
+def _capitalise(text: str, names: Sequence[Name]) -> str:
+    """A text in lower case with its names, listed here or in ``names``, as names are written."""
+    written, words = _lower_index()
+    own = {form.lower(): form for name in names for form in name.forms if re.search(r"\w", form)}
+    if own:
+        written = written | own
+        words = _alternatives(written)
+    return re.sub(rf"(?<!\w)(?:{words})(?!\w)", lambda match: written[match[0]], text)
+
+
+@functools.cache
+def _lower_index() -> tuple[dict[str, str], str]:
+    """Listed forms by their lower case, and what finds them. "us" is a pronoun there."""
+    index, _ = _index()
+    written = {"u.s.": "U.S."}
+    for form in index:
+        if form.lower() not in _OTHER_WORDS:
+            written.setdefault(form.lower(), form)
+    return written, _alternatives(written)
+
+
+def _alternatives(forms: Iterable[str]) -> str:
+    return "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
 
 
 def _swap_named(name: Name, swaps: _Swaps) -> None:
@@ -312,7 +346,7 @@ def _exchange(text: str, other: dict[str, str]) -> str:
         return text
     # "US" alone may be a form of another name: then there is nothing that America stands for.
     america = _US_NOUN if _UNITED_STATES in other and "U.S." in other else r"(?!)"
-    words = "|".join(re.escape(form) for form in sorted(other, key=len, reverse=True))
+    words = _alternatives(other)
     pieces: list[str] = []
     end = 0
     pattern = rf"(?:\b([Aa])n? )?(?:({america})|(?<!\w)(?:{words})(?![\w$]))"  # "US$5" is money

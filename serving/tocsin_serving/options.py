@@ -94,7 +94,7 @@ Threads: TypeAlias = Annotated[
 class ManyFiles(TyperCommand):
     """Lets ``--train a b c`` take several files, as a shell's ``*.jsonl`` expands to."""
 
-    _MANY = ("--train", "--dev", "--data", "--texts", "--without")
+    _MANY = ("--train", "--dev", "--data", "--texts", "--without", "--soft", "--teacher")
     # A setting looks like learning_rate=1e-4; anything else after them is a file.
     _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*=")
 

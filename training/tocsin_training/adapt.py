@@ -7,22 +7,19 @@ Masked language modelling (Devlin et al. 2019) on the text of the trade: "Don't 
 import json
 import random
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tocsin_eval.cells import Problems
 from tocsin_eval.tables import Source
 from tocsin_models import hub
 from tocsin_models.errors import DataError, ModelNotFound
 from tocsin_training.config import AdaptConfig, describe_settings
-from tocsin_training.duplicates import NearDuplicates
 from tocsin_training.fit import Example, check_tensorboard, fit
 from tocsin_training.output import describe_data, move_directory
 from tocsin_training.progress import say
-from tocsin_training.texts import paragraphs_of, read_texts
+from tocsin_training.unlabelled import read_unlabelled
 from tocsin_training.work import Work, describe_base
 
 
@@ -32,10 +29,7 @@ def adapt_encoder(
     """Train ``base`` to fill in masked words of ``texts`` and write it to ``out``, a directory that
     ``--base`` takes; its ``adapt.json`` says what it was made of.
 
-    A row's text is its ``paragraphs``, ``text`` or ``article``. What is measured on must not have
-    been read, so a row is left out when one of its lines is a line of ``without``: the same words,
-    or, where both have 12 words or more, 60% of the 8-word shingles of the shorter one. A passage
-    of fewer words is thus found only where it is a whole line.
+    Which rows are read, and which are left out because of ``without``, says ``read_unlabelled``.
 
     Raises:
         DataError: a source cannot be read, or nothing is left to read.
@@ -48,20 +42,8 @@ def adapt_encoder(
             f"{base}: its tokenizer has no mask token, so it cannot be asked for masked words; "
             "choose a base that was trained by masking, such as BERT or MiniLM"
         )
-    problems = Problems()
-    told = chain.from_iterable(read_texts(source, problems) for source in without)
-    held = NearDuplicates([part for row in told for part in paragraphs_of(row)])
-    articles: list[str] = []
-    dropped = 0
-    for source in texts:
-        rows = [paragraphs_of(row) for row in read_texts(source, problems)]
-        owners = [number for number, row in enumerate(rows) for _ in row]
-        holding = {owners[place] for place, _ in held.find(list(chain.from_iterable(rows)))}
-        dropped += len(holding)
-        articles += ["\n".join(row) for n, row in enumerate(rows) if row and n not in holding]
-    problems.raise_if_any()
-    if not articles:
-        raise DataError("--texts: no row is left to read; at least one is needed")
+    found, dropped = read_unlabelled(texts, without)
+    articles = ["\n".join(article.paragraphs) for article in found]
     random.Random(config.seed).shuffle(articles)
     examples = _cut(articles, tokenizer, config)
     say(
@@ -73,7 +55,7 @@ def adapt_encoder(
     described = {
         "config": describe_settings(config),
         **describe_base(base),
-        "data": _describe_texts(texts, without),
+        "data": list(describe_data(texts=texts, without=without)),
     }
     work = Work(out, described)
     model = MaskedModel(encoder, config.mask_share, tokenizer.mask_token_id)
@@ -89,11 +71,6 @@ def adapt_encoder(
     (finished / "adapt.json").write_text(text, encoding="utf-8")
     move_directory(finished, out)
     work.remove()
-
-
-def _describe_texts(texts: Sequence[Source], without: Sequence[Source]) -> list[dict[str, str]]:
-    names = {"train": "texts", "dev": "without"}
-    return [{**row, "split": names[row["split"]]} for row in describe_data(texts, without)]
 
 
 class MaskedModel(torch.nn.Module):

@@ -29,13 +29,14 @@ from tocsin_training.calibration import (
     fold_calibration,
 )
 from tocsin_training.config import ClassifierConfig, describe_settings
-from tocsin_training.examples import Examples
+from tocsin_training.examples import Examples, Row
 from tocsin_training.fit import Example, check_tensorboard, fit
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
 from tocsin_training.targets import Matrix, Target, choose_loss, choose_target
+from tocsin_training.teach import SoftPassage, check_apart, read_soft_targets
 from tocsin_training.work import Work, describe_base
 
 
@@ -46,10 +47,13 @@ def train_classifier(
     out: Path,
     config: ClassifierConfig,
     columns: Mapping[str, str] | None = None,
+    soft: Sequence[Source] = (),
 ) -> None:
     """Fine-tune ``base`` on ``train`` and write a model directory to ``out``.
 
-    ``columns`` says which column of the tables is which field. ``dev`` is read once, after
+    ``columns`` says which column of the tables is which field. ``soft`` are passages with a
+    teacher's probabilities (``teach.py``), learnt from beside the labelled ones, in folds too; no
+    calibration or threshold is chosen on them. ``dev`` is read once, after
     everything is decided, and only tells.
 
     Raises:
@@ -63,17 +67,21 @@ def train_classifier(
     dev_passages = read_passages(dev, columns, beside=train)
     target = choose_target(passages, dev_passages, config, columns)
     labels = target.labels
+    soft_passages = read_soft_targets(soft, labels)
+    check_apart(soft_passages, dev_passages)
     kind = "one label each" if target.is_single_label else "any number of labels each"
     say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; {kind}: {labels}")
 
     # What may be mistyped comes first: work that is begun is for the same command only.
     check_tensorboard(config)
     tokenizer = hub.load_tokenizer(base)
-    data = describe_data(train, dev)
+    if soft:
+        say(f"{len(soft_passages)} passages with a teacher's probabilities beside them")
+    data = describe_data(train=train, soft=soft, dev=dev)
     problem = "single_label" if target.is_single_label else "multi_label"
     described = {"config": describe_settings(config), "problem": problem, "columns": dict(columns)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
-    recipe = _Recipe(base, target, tokenizer, config, work)
+    recipe = _Recipe(base, target, tokenizer, config, work, _soft_rows(soft_passages, labels))
     truth = target.matrix(passages)
     calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
@@ -116,7 +124,7 @@ def train_classifier(
         definitions=config.definitions,
         data=data,
         metrics=metrics,
-        training={**described, "folds_by": "article"},
+        training={**described, "folds_by": "article", **_describe_soft(soft_passages)},
     )
     made = work.staging()
     write_directory(made, model, tokenizer, manifest)
@@ -136,6 +144,17 @@ def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]
     }
 
 
+def _soft_rows(passages: Sequence[SoftPassage], labels: Sequence[str]) -> list[Row]:
+    return [Row(text=row.text, target=[row.scores[label] for label in labels]) for row in passages]
+
+
+def _describe_soft(passages: Sequence[SoftPassage]) -> dict[str, Any]:
+    if not passages:
+        return {}
+    teachers = sorted({passage.teacher for passage in passages})
+    return {"soft_passages": len(passages), "teachers": teachers}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Recipe:
     """What every fine-tuning of a run shares."""
@@ -145,6 +164,7 @@ class _Recipe:
     tokenizer: Any
     config: ClassifierConfig
     work: Work
+    soft: Sequence[Row]
 
     def fine_tune(self, passages: Sequence[LabelledPassage], stage: str) -> torch.nn.Module:
         """The base, fine-tuned on ``passages``; ``stage`` names the checkpoints.
@@ -179,7 +199,7 @@ class _Recipe:
         return fit(
             model,
             model.base_model,
-            self._examples(passages, self.config.swap_names, seed),
+            self._examples([*self._rows(passages), *self.soft], self.config.swap_names, seed),
             functools.partial(_collate, tokenizer=self.tokenizer),
             dataclasses.replace(self.config, seed=seed),
             checkpoints,
@@ -190,7 +210,7 @@ class _Recipe:
         self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
     ) -> npt.NDArray[np.float64]:
         """Shape (passages, labels), of the passages with their own names."""
-        examples = self._examples(passages, 0.0, self.config.seed)
+        examples = self._examples(self._rows(passages), 0.0, self.config.seed)
         rows = [examples[index] for index in range(len(examples))]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
         found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(rows)
@@ -203,12 +223,14 @@ class _Recipe:
                     found[index] = row
         return np.stack(found)
 
-    def _examples(
-        self, passages: Sequence[LabelledPassage], swap_share: float, seed: int
-    ) -> Examples:
-        return Examples(
-            passages, self.target, self.tokenizer, self.config.max_tokens, seed, swap_share
-        )
+    def _rows(self, passages: Sequence[LabelledPassage]) -> list[Row]:
+        return [
+            Row(text=passage.text, target=self.target.of(passage), names=passage.names)
+            for passage in passages
+        ]
+
+    def _examples(self, rows: Sequence[Row], swap_share: float, seed: int) -> Examples:
+        return Examples(rows, self.tokenizer, self.config.max_tokens, seed, swap_share)
 
 
 def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Recipe) -> Calibration:

@@ -1,4 +1,5 @@
-"""Checks ``training/corpus`` and its readings, and counts them: ``make corpus``."""
+"""Checks ``training/corpus``, its readings and ``training/contrast``, and counts them: ``make
+corpus``."""
 
 import argparse
 import sys
@@ -10,7 +11,8 @@ from tocsin_eval.cells import Problems
 from tocsin_eval.tables import Source
 from tocsin_models.errors import DataError, TocsinError
 from tocsin_training.articles import Article, parse_article
-from tocsin_training.coverage import render_coverage
+from tocsin_training.contrast import check_contrast, parse_contrast
+from tocsin_training.coverage import render_contrast, render_coverage
 from tocsin_training.duplicates import NearDuplicates
 from tocsin_training.readings import check_readings, numbered_lines, parse_readings
 from tocsin_training.texts import paragraphs_of, read_texts
@@ -106,7 +108,8 @@ def main(words: Sequence[str] | None = None) -> int:
         type=Path,
         nargs="?",
         default=Path("training"),
-        help="holds corpus/*.jsonl and readings/readings.jsonl (default: training)",
+        help="holds corpus/*.jsonl, readings/readings.jsonl and, where there are any, "
+        "contrast/*.jsonl (default: training)",
     )
     parser.add_argument(
         "--beside",
@@ -122,13 +125,19 @@ def main(words: Sequence[str] | None = None) -> int:
         if not paths:
             raise DataError(f"{asked.folder / 'corpus'}: holds no .jsonl; give another folder")
         problems = check_corpus(paths, asked.beside, readings)
+        articles, _ = parse_corpus(paths)
+        versions, mistakes = parse_contrast(sorted(asked.folder.glob("contrast/*.jsonl")))
+        texts = [passage.text for article in articles for passage in article.passages]
+        problems += mistakes + check_contrast(versions, texts, asked.beside)
     except TocsinError as error:
         print(f"corpus: error: {error}", file=sys.stderr)
         return EXIT_REFUSED
     if problems:
         print("\n".join([*problems, f"{len(problems)} mistakes"]), file=sys.stderr)
         return EXIT_MISTAKES
-    print(render_coverage(parse_corpus(paths)[0], parse_readings(readings)[0]), end="")
+    print(render_coverage(articles, parse_readings(readings)[0]), end="")
+    if versions:
+        print(f"\n{render_contrast(versions)}", end="")
     return 0
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tocsin_training.articles import LABELS, TAGS, Article
+from tocsin_training.contrast import Version, count_contrast
 from tocsin_training.readings import (
     RULINGS,
     Agreement,
@@ -31,6 +32,15 @@ def render_coverage(articles: Sequence[Article], readings: Iterable[Reading]) ->
         _agreement(agreement(labelled)),
     ]
     return "\n".join(tables)
+
+
+def render_contrast(versions: Sequence[Version]) -> str:
+    """Two tables of the contrast passages: how many of what, and how far their readers agree."""
+    counts = count_contrast(versions)
+    columns = ["contrast", *counts]
+    rows = [[_ALL, *(f"{count:,}" for count in counts.values())]]
+    readings = [version.reading for version in versions]
+    return "\n".join([_table(columns, rows), _agreement(agreement(readings))])
 
 
 def _genres(articles: Iterable[Article]) -> str:

@@ -1,14 +1,22 @@
-"""Labelled passages as a network takes them: token ids and targets, names exchanged on the way."""
+"""Passages as a network takes them: token ids and targets, names exchanged on the way."""
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from tocsin_eval.data import LabelledPassage
-from tocsin_eval.names import swap_names
-from tocsin_training.targets import Target
+from tocsin_eval.names import Name, swap_names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One passage to learn from; ``target`` is a class, or a number from 0 to 1 for each label."""
+
+    text: str
+    target: int | list[float]
+    names: tuple[Name, ...] = ()
 
 
 class Examples(torch.utils.data.Dataset[dict[str, Any]]):
@@ -22,28 +30,26 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        passages: Sequence[LabelledPassage],
-        target: Target,
+        rows: Sequence[Row],
         tokenizer: Any,
         max_tokens: int,
         seed: int,
         swap_share: float = 0.0,
     ) -> None:
-        self._passages = passages
-        self._target = target
+        self._rows = rows
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
         self._seed = seed
         self._swap_share = swap_share
 
     def __len__(self) -> int:
-        return len(self._passages)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        passage = self._passages[index]
+        row = self._rows[index]
         chance = random.Random(f"{self._seed} {self.epoch} {index}")
-        text = passage.text
+        text = row.text
         if chance.random() < self._swap_share:
-            text = swap_names(text, passage.names, chance)
+            text = swap_names(text, row.names, chance)
         ids = self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
-        return {"input_ids": ids, "labels": self._target.of(passage)}
+        return {"input_ids": ids, "labels": row.target}

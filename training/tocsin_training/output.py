@@ -14,11 +14,11 @@ from tocsin_models.errors import ConfigError
 from tocsin_models.manifest import Manifest, hash_files, write_manifest
 
 
-def describe_data(train: Sequence[Source], dev: Sequence[Source]) -> tuple[dict[str, str], ...]:
+def describe_data(**splits: Sequence[Source]) -> tuple[dict[str, str], ...]:
     """The files and data sets of a run as the manifest keeps them: split, name, SHA-256."""
     return tuple(
         {"split": split, "name": source_name(source), "sha256": source_sha256(source)}
-        for split, sources in (("train", train), ("dev", dev))
+        for split, sources in splits.items()
         for source in sources
     )
 

@@ -88,6 +88,11 @@ def parse_readings(path: Path) -> tuple[list[Reading], list[str]]:
     return readings, problems
 
 
+def parse_letters(letters: str) -> frozenset[str] | None:
+    """The labels that ``CT`` or ``-`` stands for; None where it stands for nothing."""
+    return _SETS.get(letters)
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
     """The lines of a file with their place in it, as ``corpus/A.jsonl, line 3``.
 

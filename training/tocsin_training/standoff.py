@@ -8,18 +8,17 @@ text, and ``start`` and ``end``, its code points there, runs of white space fold
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tocsin_eval.cells import Problems, Record, is_whole
-from tocsin_eval.tables import Source, is_file, read_table
+from tocsin_eval.tables import Source, read_table
 from tocsin_models.errors import DataError
+from tocsin_training.lines import check_file, write_lines
 from tocsin_training.progress import say
 from tocsin_training.texts import fold_spaces, paragraphs_of, read_texts, undo_tokens
 
@@ -96,7 +95,7 @@ def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) 
         DataError: a table cannot be read, ``out`` is one of them or cannot be written, or no text
             was found.
     """
-    _check_out(out, [*standoff, *texts])
+    check_file(out, [*standoff, *texts])
     rows = read_standoff(standoff)
     found = _find_texts(rows, texts)
     _say_counts(rows, found)
@@ -106,7 +105,7 @@ def join_labels(standoff: Sequence[Source], texts: Sequence[Source], out: Path) 
             f"none of the {len(rows):,} passages was found in {', '.join(map(str, texts))}; a "
             "passage is found where it is a text, a paragraph or a line, whole and unchanged"
         )
-    _write(out, (_line(row, found[row.sha256]) for row in kept))
+    write_lines(out, (_line(row, found[row.sha256]) for row in kept))
     return len(kept)
 
 
@@ -183,35 +182,3 @@ def _line(row: StandoffLabels, text: str) -> str:
         "labels": list(row.labels),
     }
     return json.dumps(values, ensure_ascii=False) + "\n"
-
-
-def _check_out(out: Path, read: Sequence[Source]) -> None:
-    if out.is_dir():
-        raise DataError(f"{out}: is a directory; --out names a file")
-    if any(is_file(source) and Path(source).resolve() == out.resolve() for source in read):
-        raise DataError(f"{out}: is also read; give --out another name")
-
-
-def _write(out: Path, lines: Iterator[str]) -> None:
-    """All of a file or nothing of it.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    partial = ""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=out.parent, prefix=f".{out.name}.", delete=False
-        ) as stream:
-            partial = stream.name
-            stream.writelines(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(out)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror})") from None
-    finally:
-        if partial:
-            Path(partial).unlink(missing_ok=True)

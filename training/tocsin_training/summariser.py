@@ -69,7 +69,7 @@ def train_summariser(
     examples = _prepare(articles, tokenizer, config)
 
     scorer = _begin(base, config)
-    data = describe_data(train, dev)
+    data = describe_data(train=train, dev=dev)
     described = {"config": describe_settings(config), "articles": len(examples)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
     fit(

@@ -32,10 +32,8 @@ class Target:
             return "single_label_classification"
         return "multi_label_classification"
 
-    def of(self, passage: LabelledPassage) -> int | list[float]:
-        """What the network is trained towards: a class, or 0 or 1 for each label."""
-        if self.is_single_label:
-            return self.labels.index(passage.labels[0])
+    def of(self, passage: LabelledPassage) -> list[float]:
+        """What the network is trained towards: 1 for each label of the passage, 0 for the rest."""
         return [float(label in passage.labels) for label in self.labels]
 
     def matrix(self, passages: Sequence[LabelledPassage]) -> Matrix:
@@ -87,28 +85,29 @@ def choose_target(
     return target
 
 
-def choose_loss(truth: Matrix, target: Target, balance: str) -> Loss | None:
-    """The loss that gives rare labels more weight; None for the network's own, unweighted.
+def choose_loss(truth: Matrix, target: Target, balance: str) -> Loss:
+    """Mean cross-entropy of logits and of targets from 0 to 1, each (rows, labels): over sigmoids,
+    or, of single labels, over a softmax. ``balance`` gives rare labels more weight in it.
 
-    ``truth`` are the rows trained on. ``inverse`` gives the positives of a label as much weight as
-    its negatives (single labels: every label as much as any other); ``sqrt`` takes the square root
-    of that. King and Zeng (2001) is the classic on it; probabilities move too, which calibration
-    sets right for labels that are scored apart, and not for single ones.
+    ``truth`` are the labelled rows trained on. ``inverse`` gives the positives of a label as much
+    weight as its negatives (single labels: every label as much as any other); ``sqrt`` takes the
+    square root of that. King and Zeng (2001) is the classic on it; probabilities move too, which
+    calibration sets right for labels that are scored apart, and not for single ones.
     """
-    if balance == "none":
-        return None
     positives = truth.sum(axis=0).astype(np.float64)
     # A fold may lack a label that stands in few articles; there it has no positive to weigh.
     shares = np.maximum(positives, 1) / len(truth)
     ratios = 1 / (len(target.labels) * shares) if target.is_single_label else 1 / shares - 1
-    power = 0.5 if balance == "sqrt" else 1.0
+    power = {"none": 0.0, "sqrt": 0.5, "inverse": 1.0}[balance]
     raised = np.where(positives > 0, ratios, 1.0) ** power
     weights = torch.tensor(raised, dtype=torch.float32)
 
     def single_label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(
-            logits.float(), labels, weight=weights.to(logits.device)
+        weight = weights.to(logits.device)
+        losses = torch.nn.functional.cross_entropy(
+            logits.float(), labels, weight=weight, reduction="none"
         )
+        return losses.sum() / (labels @ weight).sum()
 
     def multi_label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.binary_cross_entropy_with_logits(

@@ -20,6 +20,7 @@ def train_classifier(
     config: Path | None,
     overrides: Sequence[str],
     columns: Sequence[str] = (),
+    soft: Sequence[Source] = (),
 ) -> None:
     """Fine-tune an encoder on labelled passages; see ``classifier.train_classifier``.
 
@@ -32,7 +33,7 @@ def train_classifier(
     check_out(out)
     from tocsin_training import classifier
 
-    classifier.train_classifier(train, dev, base, out, settings, named)
+    classifier.train_classifier(train, dev, base, out, settings, named, soft)
 
 
 def adapt_encoder(
@@ -53,6 +54,29 @@ def adapt_encoder(
     from tocsin_training import adapt
 
     adapt.adapt_encoder(texts, without, base, out, settings)
+
+
+def write_soft_targets(
+    texts: Sequence[Source],
+    without: Sequence[Source],
+    teachers: Sequence[Path | None],
+    out: Path,
+    *,
+    count: int,
+    swaps: int,
+    seed: int,
+) -> None:
+    """Score unlabelled passages for a student; see ``teach.write_soft_targets``. A teacher that is
+    None is the embedded classifier.
+
+    Raises:
+        ModelNotFound, ModelDamaged: a teacher cannot be used.
+    """
+    from tocsin_models.classifier import load_classifier
+    from tocsin_training import teach
+
+    loaded = [load_classifier(teacher, hint="throughput") for teacher in teachers]
+    teach.write_soft_targets(texts, without, loaded, out, count=count, swaps=swaps, seed=seed)
 
 
 def train_summariser(

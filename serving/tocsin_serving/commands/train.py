@@ -1,7 +1,7 @@
 """``tocsin train``: labelled text in, a model directory out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -21,6 +21,23 @@ from tocsin_serving.options import (
 # What the extra adds and its code imports.
 _TRAINING_MODULES = ("accelerate", "rouge_score", "sklearn", "yaml", "zstandard")
 
+Texts: TypeAlias = Annotated[
+    list[str],
+    typer.Option(
+        metavar="FILE...",
+        help="Unlabelled text, in the cells text, paragraphs or passages[].text: JSONL, CSV, "
+        "TSV, Parquet, .gz, .zst, or a data set (org/name#split).",
+    ),
+]
+Without: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE...",
+        help="Tables that will be measured on: a text with a line much like a passage of "
+        "theirs is left out (under 12 words, the same words).",
+    ),
+]
+
 train_app = typer.Typer(
     help="Train a classifier or a summariser into a model directory.", no_args_is_help=True
 )
@@ -34,6 +51,14 @@ def train_classifier_command(
     out: Out,
     config: Config = None,
     columns: Columns = None,
+    soft: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE...",
+            help="Also learn from passages with a teacher's probabilities: what tocsin train teach "
+            "wrote.",
+        ),
+    ] = None,
     threshold_policy: ThresholdPolicy = None,
     overrides: Overrides = None,
 ) -> None:
@@ -51,7 +76,7 @@ def train_classifier_command(
     settings = list(overrides or [])
     if threshold_policy is not None:
         settings.append(f"threshold_policy={threshold_policy}")
-    train_classifier(train, dev, base, out, config, settings, columns or [])
+    train_classifier(train, dev, base, out, config, settings, columns or [], soft or [])
 
 
 @train_app.command("summariser", cls=ManyFiles, epilog=EXIT_CODES)
@@ -75,26 +100,57 @@ def train_summariser_command(
     train_summariser(train, dev, base, out, config, overrides or [], columns or [])
 
 
-@train_app.command("adapt", cls=ManyFiles, epilog=EXIT_CODES)
-def adapt_encoder_command(
-    texts: Annotated[
-        list[str],
-        typer.Option(
-            metavar="FILE...",
-            help="Unlabelled text, in the cells text, paragraphs or passages[].text: JSONL, CSV, "
-            "TSV, Parquet, .gz, .zst, or a data set (org/name#split).",
-        ),
+@train_app.command("teach", cls=ManyFiles, epilog=EXIT_CODES)
+def train_teach_command(
+    texts: Texts,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE.jsonl", help="Where to write them; replaced if it is there."),
     ],
-    base: Base,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the encoder.")],
-    without: Annotated[
-        list[str] | None,
+    without: Without = None,
+    teacher: Annotated[
+        list[Path] | None,
         typer.Option(
-            metavar="FILE...",
-            help="Tables that will be measured on: a text with a line much like a passage of "
-            "theirs is left out (under 12 words, the same words).",
+            metavar="DIR...",
+            help="Classifiers that score; of several the mean. The embedded one without this.",
         ),
     ] = None,
+    passages: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many to write, drawn the likelier the less sure the teachers are of them.",
+        ),
+    ] = 40_000,
+    swaps: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100, help="How often to score each with other names; the mean is kept."
+        ),
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Of the draws of passages and of names.")] = 13,
+) -> None:
+    """Score unlabelled passages with a trained classifier, for another to learn from.
+
+    A classifier trained with --soft FILE learns the teacher's probabilities beside the labels, and
+    that they stay the same whoever is in the news.
+
+    Example: tocsin train teach --texts news.jsonl.zst --without dev.jsonl --teacher my-model
+    --out soft.jsonl
+    """
+    check_extra("training", _TRAINING_MODULES)
+    from tocsin_training.train import write_soft_targets
+
+    teachers: list[Path | None] = [*teacher] if teacher else [None]
+    write_soft_targets(texts, without or [], teachers, out, count=passages, swaps=swaps, seed=seed)
+
+
+@train_app.command("adapt", cls=ManyFiles, epilog=EXIT_CODES)
+def adapt_encoder_command(
+    texts: Texts,
+    base: Base,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the encoder.")],
+    without: Without = None,
     config: Config = None,
     overrides: Overrides = None,
 ) -> None:

@@ -1,0 +1,55 @@
+"""Articles without labels, but for those that a model will be measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from tocsin_eval.cells import Problems
+from tocsin_eval.tables import Source, source_stem
+from tocsin_models.errors import DataError
+from tocsin_training.duplicates import NearDuplicates
+from tocsin_training.texts import paragraphs_of, read_texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlabelledArticle:
+    """``source`` is the name of its table, ``id`` that and the number of its row."""
+
+    id: str
+    source: str
+    paragraphs: tuple[str, ...]
+
+
+def read_unlabelled(
+    texts: Sequence[Source], without: Sequence[Source]
+) -> tuple[list[UnlabelledArticle], int]:
+    """The articles of some tables, and how many were left out.
+
+    A row's text is its ``paragraphs``, ``text`` or ``article``. What is measured on must not have
+    been read, so a row is left out when one of its lines is a line of ``without``: the same words,
+    or, where both have 12 words or more, 60% of the 8-word shingles of the shorter one. A passage
+    of fewer words is thus found only where it is a whole line.
+
+    Raises:
+        DataError: a source cannot be read, or nothing is left to read.
+    """
+    problems = Problems()
+    told = chain.from_iterable(read_texts(source, problems) for source in without)
+    held = NearDuplicates([part for row in told for part in paragraphs_of(row)])
+    articles: list[UnlabelledArticle] = []
+    dropped = 0
+    for source in texts:
+        rows = [paragraphs_of(row) for row in read_texts(source, problems)]
+        owners = [number for number, row in enumerate(rows) for _ in row]
+        holding = {owners[place] for place, _ in held.find(list(chain.from_iterable(rows)))}
+        dropped += len(holding)
+        name = source_stem(source)
+        articles += [
+            UnlabelledArticle(id=f"{name}-{number}", source=name, paragraphs=tuple(row))
+            for number, row in enumerate(rows, start=1)
+            if row and number - 1 not in holding
+        ]
+    problems.raise_if_any()
+    if not articles:
+        raise DataError("--texts: no row is left to read; at least one is needed")
+    return articles, dropped
