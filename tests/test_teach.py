@@ -200,6 +200,42 @@ def test_a_student_learns_what_only_its_teacher_knew(
     assert manifest.training["teachers"] == ["sha256:1"]
 
 
+def test_a_fold_reads_nothing_that_was_said_of_the_articles_left_out(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """Without it thresholds would be chosen on articles that the network knows, by hearsay."""
+    known = {"vowed to strike": ["threat"], "was suspended": ["calm"]}
+    train = labelled(tmp_path / "train.jsonl", "t", 40, known)
+    dev = labelled(tmp_path / "dev.jsonl", "d", 8, known)
+    rows = [
+        soft_row(f"A passage, number {n}.", calm=0.5, threat=0.5) | {"article": f"t-{n}"}
+        for n in range(10)
+    ]
+    soft = write(tmp_path / "soft.jsonl", rows)
+    done = run(
+        "train", "classifier", "--train", train, "--dev", dev, "--soft", soft,
+        "--base", tiny_base, "--out", tmp_path / "out", *SETTINGS, "max_steps=1",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    for line in (
+        "fold-1: 20 passages and 5",
+        "fold-2: 20 passages and 5",
+        "everything: 40 passages and 10",
+    ):
+        assert f"{line} with a teacher's probabilities" in done.err
+
+
+def test_rows_with_ids_keep_them_as_the_article(tmp_path: Path) -> None:
+    """Without it a fold could not tell which of them are of the articles it leaves out."""
+    news = write(
+        tmp_path / "news.jsonl",
+        [{"id": "n-7", "paragraphs": ARTICLES[0]}, {"text": ARTICLES[1][0]}],
+    )
+    out = tmp_path / "soft.jsonl"
+    write_soft_targets([news], [], [load_classifier()], out, count=10, swaps=0, seed=1)
+    assert [row["article"] for row in read(out)] == ["n-7"] * 3 + ["news-2"]
+
+
 def test_a_passage_of_dev_may_not_be_learnt_from_a_teacher(tiny_base: Path, tmp_path: Path) -> None:
     """Without it the figures flatter: the teacher may have been trained on what dev holds."""
     known = {"vowed to strike": ["threat"], "was suspended": ["calm"]}

@@ -35,7 +35,7 @@ from tocsin_training.output import describe_data, move_directory, write_director
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
-from tocsin_training.targets import Matrix, Target, choose_loss, choose_target
+from tocsin_training.targets import Loss, Matrix, Target, choose_loss, choose_target
 from tocsin_training.teach import SoftPassage, check_apart, read_soft_targets
 from tocsin_training.work import Work, describe_base
 
@@ -75,13 +75,11 @@ def train_classifier(
     # What may be mistyped comes first: work that is begun is for the same command only.
     check_tensorboard(config)
     tokenizer = hub.load_tokenizer(base)
-    if soft:
-        say(f"{len(soft_passages)} passages with a teacher's probabilities beside them")
     data = describe_data(train=train, soft=soft, dev=dev)
     problem = "single_label" if target.is_single_label else "multi_label"
     described = {"config": describe_settings(config), "problem": problem, "columns": dict(columns)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
-    recipe = _Recipe(base, target, tokenizer, config, work, _soft_rows(soft_passages, labels))
+    recipe = _Recipe(base, target, tokenizer, config, work, soft_passages)
     truth = target.matrix(passages)
     calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
@@ -91,7 +89,7 @@ def train_classifier(
             f"not calibrated: {', '.join(bare)}; among the left-out passages fewer than "
             f"{MIN_POSITIVES} have the label, or lack it, or the model did not learn it"
         )
-    say(f"thresholds {thresholds}; training on everything")
+    say(f"thresholds {thresholds}")
 
     model = recipe.fine_tune(passages, "everything")
     fold_calibration(model, calibration)
@@ -144,10 +142,6 @@ def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]
     }
 
 
-def _soft_rows(passages: Sequence[SoftPassage], labels: Sequence[str]) -> list[Row]:
-    return [Row(text=row.text, target=[row.scores[label] for label in labels]) for row in passages]
-
-
 def _describe_soft(passages: Sequence[SoftPassage]) -> dict[str, Any]:
     if not passages:
         return {}
@@ -164,22 +158,33 @@ class _Recipe:
     tokenizer: Any
     config: ClassifierConfig
     work: Work
-    soft: Sequence[Row]
+    soft: Sequence[SoftPassage]
 
-    def fine_tune(self, passages: Sequence[LabelledPassage], stage: str) -> torch.nn.Module:
-        """The base, fine-tuned on ``passages``; ``stage`` names the checkpoints.
+    def fine_tune(
+        self,
+        passages: Sequence[LabelledPassage],
+        stage: str,
+        left_out: Sequence[LabelledPassage] = (),
+    ) -> torch.nn.Module:
+        """The base, fine-tuned on ``passages`` and on what a teacher said of passages of articles
+        that are not among those ``left_out``; ``stage`` names the checkpoints.
 
         With several ``seeds`` it is the mean of the weights of as many fine-tunings, each with an
         order, dropout and exchanged names of its own (Wortsman et al. 2022, "Model soups"). All
         begin with the same new layers: only then do their weights lie close enough for a mean.
         """
         config = self.config
+        soft = self._soft_rows(left_out)
+        beside = f" and {len(soft)} with a teacher's probabilities" if self.soft else ""
+        say(f"{stage}: {len(passages)} passages{beside}")
+        rows = [*self._rows(passages), *soft]
+        loss = choose_loss(self.target.matrix(passages), self.target, config.balance)
         if config.seeds == 1:
-            return self._fine_tune(passages, config.seed, self.work.checkpoints(stage))
+            return self._fine_tune(rows, loss, config.seed, self.work.checkpoints(stage))
         total: dict[str, torch.Tensor] = {}
         for seed in range(config.seed, config.seed + config.seeds):
             say(f"seed {seed}, of {config.seeds} to be averaged")
-            model = self._fine_tune(passages, seed, self.work.checkpoints(stage, seed))
+            model = self._fine_tune(rows, loss, seed, self.work.checkpoints(stage, seed))
             # What is not a float, a table of positions, say, is the same in all.
             for name, value in model.state_dict().items():
                 if value.is_floating_point():
@@ -189,7 +194,7 @@ class _Recipe:
         return model
 
     def _fine_tune(
-        self, passages: Sequence[LabelledPassage], seed: int, checkpoints: Path
+        self, rows: Sequence[Row], loss: Loss, seed: int, checkpoints: Path
     ) -> torch.nn.Module:
         # New layers are drawn at loading, so the seed must be set before it too.
         torch.manual_seed(self.config.seed)
@@ -199,11 +204,11 @@ class _Recipe:
         return fit(
             model,
             model.base_model,
-            self._examples([*self._rows(passages), *self.soft], self.config.swap_names, seed),
+            self._examples(rows, self.config.swap_names, seed),
             functools.partial(_collate, tokenizer=self.tokenizer),
             dataclasses.replace(self.config, seed=seed),
             checkpoints,
-            choose_loss(self.target.matrix(passages), self.target, self.config.balance),
+            loss,
         )
 
     def logits(
@@ -227,6 +232,14 @@ class _Recipe:
         return [
             Row(text=passage.text, target=self.target.of(passage), names=passage.names)
             for passage in passages
+        ]
+
+    def _soft_rows(self, left_out: Sequence[LabelledPassage]) -> list[Row]:
+        articles = {passage.article for passage in left_out}
+        return [
+            Row(text=row.text, target=[row.scores[label] for label in self.target.labels])
+            for row in self.soft
+            if row.article not in articles
         ]
 
     def _examples(self, rows: Sequence[Row], swap_share: float, seed: int) -> Examples:
@@ -264,9 +277,9 @@ def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Reci
         stage = f"fold-{fold}"
         found = recipe.work.load(stage)
         if found is None:
-            say(f"fold {fold} of {config.folds}: {len(inside)} passages")
-            model = recipe.fine_tune([passages[row] for row in inside], stage)
-            found = recipe.logits(model, [passages[row] for row in outside])
+            left_out = [passages[row] for row in outside]
+            model = recipe.fine_tune([passages[row] for row in inside], stage, left_out)
+            found = recipe.logits(model, left_out)
             recipe.work.keep(stage, found)
         logits[outside] = found
     if recipe.target.is_single_label:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tocsin_eval.cells import Problems, Record, is_unicode
-from tocsin_eval.tables import Source, read_table
+from tocsin_eval.tables import Source, read_table, source_stem
 
 _WORD = re.compile(r"\w+")
 # White space that CoreNLP's tokeniser put where nobody types any.
@@ -32,7 +32,13 @@ def words_of(text: str) -> list[str]:
 
 
 def read_texts(source: Source, problems: Problems) -> Iterator[list[str]]:
-    """For each row of a table its texts, as they stand there.
+    """For each row of a table its texts; see ``read_rows``."""
+    return (texts for _, texts in read_rows(source, problems))
+
+
+def read_rows(source: Source, problems: Problems) -> Iterator[tuple[str, list[str]]]:
+    """For each row of a table its id (its table and number, ``news-3``, where it has none) and its
+    texts, as they stand there.
 
     They are the cells ``text``, ``paragraphs`` (a list) and the ``text`` of each of ``passages``
     (a list of objects); ``article`` where a row has none of these, as CNN/DailyMail names it. What
@@ -40,10 +46,13 @@ def read_texts(source: Source, problems: Problems) -> Iterator[list[str]]:
     not ours to mend. A source that cannot be read, or holds no text, is added to ``problems``.
     """
     before, has_text = problems.count, False
+    name = source_stem(source)
     for record in read_table(source, problems):
         texts = [text for text in _texts(record) if text.strip()]
         has_text = has_text or bool(texts)
-        yield texts
+        row = record.values.get("id")
+        is_named = isinstance(row, str) and row.strip() and is_unicode(row)
+        yield str(row) if is_named else f"{name}-{record.number}", texts
     if not has_text and problems.count == before:
         problems.add(f"{source}: holds no text; it stands in text, paragraphs or passages[].text")
 

@@ -8,12 +8,12 @@ from tocsin_eval.cells import Problems
 from tocsin_eval.tables import Source, source_stem
 from tocsin_models.errors import DataError
 from tocsin_training.duplicates import NearDuplicates
-from tocsin_training.texts import paragraphs_of, read_texts
+from tocsin_training.texts import paragraphs_of, read_rows, read_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlabelledArticle:
-    """``source`` is the name of its table, ``id`` that and the number of its row."""
+    """``source`` is the name of its table, ``id`` that of its row (``read_rows``)."""
 
     id: str
     source: str
@@ -39,15 +39,16 @@ def read_unlabelled(
     articles: list[UnlabelledArticle] = []
     dropped = 0
     for source in texts:
-        rows = [paragraphs_of(row) for row in read_texts(source, problems)]
-        owners = [number for number, row in enumerate(rows) for _ in row]
-        holding = {owners[place] for place, _ in held.find(list(chain.from_iterable(rows)))}
+        rows = [(id, paragraphs_of(row)) for id, row in read_rows(source, problems)]
+        owners = [number for number, (_, row) in enumerate(rows) for _ in row]
+        lines = list(chain.from_iterable(row for _, row in rows))
+        holding = {owners[place] for place, _ in held.find(lines)}
         dropped += len(holding)
         name = source_stem(source)
         articles += [
-            UnlabelledArticle(id=f"{name}-{number}", source=name, paragraphs=tuple(row))
-            for number, row in enumerate(rows, start=1)
-            if row and number - 1 not in holding
+            UnlabelledArticle(id=id, source=name, paragraphs=tuple(row))
+            for number, (id, row) in enumerate(rows)
+            if row and number not in holding
         ]
     problems.raise_if_any()
     if not articles:
