@@ -225,6 +225,22 @@ def test_a_fold_reads_nothing_that_was_said_of_the_articles_left_out(
         assert f"{line} with a teacher's probabilities" in done.err
 
 
+def test_as_many_are_learnt_from_as_are_asked_for(tiny_base: Path, tmp_path: Path) -> None:
+    """Without it an hour on two cores would be an evening."""
+    known = {"vowed to strike": ["threat"], "was suspended": ["calm"]}
+    train = labelled(tmp_path / "train.jsonl", "t", 40, known)
+    dev = labelled(tmp_path / "dev.jsonl", "d", 8, known)
+    rows = [soft_row(f"A passage, number {n}.", calm=0.5, threat=0.5) for n in range(10)]
+    soft = write(tmp_path / "soft.jsonl", rows)
+    done = run(
+        "train", "classifier", "--train", train, "--dev", dev, "--soft", soft, "--base", tiny_base,
+        "--out", tmp_path / "out", *SETTINGS, "max_steps=1", "folds_used=1", "soft_passages=7",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "everything: 40 passages and 7 with a teacher's probabilities" in done.err
+    assert read_manifest(tmp_path / "out").training["soft_passages"] == 7
+
+
 def test_rows_with_ids_keep_them_as_the_article(tmp_path: Path) -> None:
     """Without it a fold could not tell which of them are of the articles it leaves out."""
     news = write(

@@ -7,6 +7,7 @@ calibration and thresholds on them, fine-tune on everything, fold the calibratio
 import dataclasses
 import functools
 import json
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def train_classifier(
     dev_passages = read_passages(dev, columns, beside=train)
     target = choose_target(passages, dev_passages, config, columns)
     labels = target.labels
-    soft_passages = read_soft_targets(soft, labels)
+    soft_passages = _draw_soft(read_soft_targets(soft, labels), config)
     check_apart(soft_passages, dev_passages)
     kind = "one label each" if target.is_single_label else "any number of labels each"
     say(f"{len(passages)} passages to train on, {len(dev_passages)} to tell; {kind}: {labels}")
@@ -140,6 +141,14 @@ def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]
         "attention_mask": batch["attention_mask"],
         "labels": torch.tensor([row["labels"] for row in rows]),
     }
+
+
+def _draw_soft(passages: list[SoftPassage], config: ClassifierConfig) -> list[SoftPassage]:
+    count = config.soft_passages
+    if not 0 < count < len(passages):
+        return passages
+    drawn = sorted(random.Random(config.seed).sample(range(len(passages)), count))
+    return [passages[row] for row in drawn]
 
 
 def _describe_soft(passages: Sequence[SoftPassage]) -> dict[str, Any]:

@@ -117,6 +117,11 @@ class ClassifierConfig(RunConfig):
         above=-1e-9,
         below=1.001,
     )
+    soft_passages: int = setting(
+        0,
+        "how many of the passages of --soft to learn from, drawn by the seed; 0 for all",
+        above=-1,
+    )
     threshold_policy: str = setting(
         "f1",
         "thresholds of highest F1, or the lowest ones that give a precision: precision=0.9",
