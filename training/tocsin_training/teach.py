@@ -34,7 +34,7 @@ Probabilities = npt.NDArray[np.float64]
 
 # Shorter ones are crossheads, bylines and the ends of lists.
 MIN_WORDS = 6
-_CHUNK = 1_024
+_CHUNK = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
