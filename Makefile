@@ -88,7 +88,7 @@ REAL := ../shared/data/real
 NEWS := ../shared/data/cnndm
 JOINED := runs/joined.jsonl
 measure: $(STAMP) $(JOINED) ## measure quality on ../shared/data: the numbers of models/README.md
-	@$(BIN)/tocsin evaluate default tfidf:training/corpus,$(REAL)/train.jsonl,$(JOINED) keywords \
+	@$(BIN)/tocsin evaluate default tfidf:training/corpus,training/contrast,$(REAL)/train.jsonl,$(JOINED) keywords \
 		--data $(REAL)/dev.jsonl --out runs/measure-classifier
 	@$(BIN)/tocsin evaluate default lead-3 textrank lexrank oracle --data $(NEWS)/val.jsonl.zst \
 		--max-sentences 3 --no-cost --no-suites --out runs/measure-summariser

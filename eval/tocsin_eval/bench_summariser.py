@@ -126,6 +126,7 @@ def measure(directory: Path, texts: Sequence[str]) -> Reading:
     articles = [clean(Article(id=str(i), text=text)).paragraphs for i, text in enumerate(texts)]
     passages = [paragraph.text for paragraphs in articles for paragraph in paragraphs]
     limits = [Limits()] * len(articles)
+    special = len(classifier.cut([""])[0].ids)
     few = articles[:: max(1, len(articles) // TORCH_ARTICLES)]
 
     def one_by_one(some: Sequence[Sequence[Paragraph]]) -> list[npt.NDArray[np.float32]]:
@@ -160,7 +161,7 @@ def measure(directory: Path, texts: Sequence[str]) -> Reading:
         torch_articles=len(few),
         precision=precision,
         classifier_s=tuple(seconds[0]),
-        classifier_tokens=sum(len(window.ids) for window in classifier.cut(passages)),
+        classifier_tokens=sum(len(window.ids) - special for window in classifier.cut(passages)),
         summariser_s=tuple(seconds[1]),
         torch_s=tuple(seconds[2]),
     )
