@@ -13,6 +13,7 @@ import pytest
 import yaml
 from tests.support import run, squeeze
 
+from tocsin_eval.data import read_passages
 from tocsin_models.manifest import EMBEDDED, hash_files, read_manifest, write_manifest
 
 # Noise of this share of each tensor's own spread costs the shipped classifier four points of
@@ -74,33 +75,54 @@ def test_what_ships_passes(golden: Path, tmp_path: Path) -> None:
     assert record["gate"]["incumbent"] == "incumbent"
 
 
-def predictions(golden: Path, path: Path, threshold: float) -> Path:
-    """The incumbent's scores, decided at its thresholds moved by ``threshold``."""
+def shifted(golden: Path, shift: float) -> list[dict[str, Any]]:
+    """The incumbent's answers, decided at its thresholds moved by ``shift``."""
     limits = read_manifest(EMBEDDED["classifier"], check_hashes=False).thresholds
     rows = map(json.loads, (golden / "incumbent.jsonl").read_text(encoding="utf-8").splitlines())
-    kept = (row for row in rows if "scores" in row)
-    lines = []
-    for row in kept:
-        given = [
-            label for label, score in row["scores"].items() if score >= limits[label] + threshold
-        ]
-        lines.append(json.dumps({"id": row["id"], "scores": row["scores"], "labels": given}))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    return [
+        {
+            "id": row["id"],
+            "scores": row["scores"],
+            "labels": [
+                label for label, score in row["scores"].items() if score >= limits[label] + shift
+            ],
+        }
+        for row in rows
+        if "scores" in row
+    ]
 
 
-# Each costs three to four points of macro-F1.
-@pytest.mark.parametrize("shift", [0.2, -0.3])
-def test_shifted_thresholds_are_stopped(
-    golden: Path, passages: Path, numbers_only: Path, tmp_path: Path, shift: float
+def macro_f1(golden: Path, answers: list[dict[str, Any]]) -> float:
+    given = {row["id"]: set(row["labels"]) for row in answers}
+    truth = read_passages([golden / "golden.jsonl"])
+    scores = []
+    for label in read_manifest(EMBEDDED["classifier"], check_hashes=False).labels:
+        has = [(label in row.labels, label in given[row.id]) for row in truth]
+        both = sum(one and other for one, other in has)
+        scores.append(2 * both / sum(one + other for one, other in has))
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_shifted_thresholds_that_cost_three_points_are_stopped(
+    golden: Path, passages: Path, numbers_only: Path, tmp_path: Path, direction: int
 ) -> None:
-    # The commonest slip: new weights with the old thresholds, or the other way round.
-    candidate = predictions(golden, tmp_path / "shifted.jsonl", shift)
-    code, told = gate(candidate, passages, numbers_only, tmp_path / "report")
-    assert code == 1
-    assert "does not pass the gate" in told
-    same = predictions(golden, tmp_path / "same.jsonl", 0.0)
-    assert gate(same, passages, numbers_only, tmp_path / "other")[0] == 0
+    # The commonest slip: new weights with the old thresholds, or the other way round. How far that
+    # is from one model's to the next's differs, so it is told by what it costs.
+    same = shifted(golden, 0.0)
+    least = macro_f1(golden, same) - 0.03
+    worse = next(
+        answers
+        for step in range(1, 20)
+        if macro_f1(golden, answers := shifted(golden, direction * step / 20)) < least
+    )
+    told = []
+    for name, answers in (("worse", worse), ("same", same)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in answers), encoding="utf-8")
+        told.append(gate(path, passages, numbers_only, tmp_path / name))
+    assert [code for code, _ in told] == [1, 0]
+    assert "does not pass the gate" in told[0][1]
 
 
 def change(directory: Path, edit: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Path:
