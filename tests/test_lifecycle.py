@@ -162,7 +162,8 @@ def test_a_port_that_is_taken_is_refused_by_its_number(
 
 @pytest.mark.parametrize("after_s", [0.3, 1.5])
 def test_a_start_can_be_broken_off(tiny_models: TinyModels, tmp_path: Path, after_s: float) -> None:
-    # Whoever sees at once that it was the wrong model does not wait until it is loaded.
+    # Whoever sees at once that it was the wrong model does not wait until it is loaded. circus
+    # loses a signal that comes while it starts its worker, so that it has to be told again.
     hasty = launch(tiny_models, tmp_path)
     time.sleep(after_s)
     started = time.monotonic()

@@ -6,6 +6,7 @@ telemetry. Its own routes, for its own clients, stand behind the same door as th
 """
 
 import os
+import signal
 import socket
 from types import FrameType
 from typing import Any
@@ -96,6 +97,9 @@ class Tocsin:
         )
 
 
+# How long the supervisor may leave an order to end undone before it hears it again.
+_INSIST_S = 0.5
+
 Tocsin.add_asgi_middleware(  # type: ignore[attr-defined]
     Door, public=PUBLIC, desk=DESK, gate=GATE
 )
@@ -114,6 +118,14 @@ def run() -> None:
     def note(self: SysHandler, number: int, frame: FrameType | None = None) -> None:
         told.append(number)
         obey(self, number, frame)
+        if number in (signal.SIGTERM, signal.SIGINT):
+            loop = self.controller.loop
+            loop.add_callback_from_signal(loop.call_later, _INSIST_S, insist, self)
+
+    def insist(handler: SysHandler) -> None:
+        """circus drops the order to end when it is busy, starting its worker above all."""
+        handler.quit()
+        handler.controller.loop.call_later(_INSIST_S, insist, handler)
 
     # The supervisor ends in the same way whether it was told to or its worker died.
     SysHandler.signal = note
