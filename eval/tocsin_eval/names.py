@@ -33,7 +33,9 @@ _VOWEL = re.compile(r"(?!Eu|Uga|Ukr|Uni)[AEIOU]", re.IGNORECASE)
 _ADJECTIVE = re.compile(r"(?<!st)(?:an|ese|ense|ish|i|er|ic)$")  # but not Varkhistan
 _ONLY_ADJECTIVE = re.compile(r"(?:ian|ean|ese|ish)$")
 # Listed names that are other words as often, where nothing is in capitals.
-_OTHER_WORDS = frozenset(("guinea", "islander", "islanders", "jean", "poles", "polish", "turkey"))
+_OTHER_WORDS = frozenset(
+    ("guinea", "islander", "islanders", "jean", "poles", "polish", "turkey", "us")
+)
 _REALM = re.compile(r" (?:Republic|Federation|Union|Commonwealth|Confederation|Kingdom|Empire)$")
 
 
@@ -165,7 +167,7 @@ def _capitalise(text: str, names: Sequence[Name]) -> str:
     """A text in lower case with its names, listed here or in ``names``, as names are written."""
     written, words = _lower_index()
     own = {form.lower(): form for name in names for form in name.forms if re.search(r"\w", form)}
-    if own:
+    if own := {form: own[form] for form in own.keys() - _OTHER_WORDS}:
         written = written | own
         words = _alternatives(written)
     return re.sub(rf"(?<!\w)(?:{words})(?!\w)", lambda match: written[match[0]], text)
@@ -173,7 +175,7 @@ def _capitalise(text: str, names: Sequence[Name]) -> str:
 
 @functools.cache
 def _lower_index() -> tuple[dict[str, str], str]:
-    """Listed forms by their lower case, and what finds them. "us" is a pronoun there."""
+    """Listed forms by their lower case, and what finds them."""
     index, _ = _index()
     written = {"u.s.": "U.S."}
     for form in index:
