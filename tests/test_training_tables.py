@@ -96,12 +96,7 @@ def test_plain_transformers_gives_the_same_probabilities(trained: Path) -> None:
     with torch.inference_mode():
         logits = model(batch["input_ids"], batch["attention_mask"]).logits
     found = load_classifier(trained, device="cpu", precision="f32").score(texts)
-    difference = np.abs(found.probabilities - logits.softmax(dim=-1).numpy())
-    # That the layer is folded exactly is held in test_calibration. What is left is float32 in two
-    # libraries: this network comes out otherwise in each run, and now and then so badly conditioned
-    # that a headline differs (8e-4 was seen). A temperature left out moves all, by far more.
-    assert np.median(difference) < 1e-5
-    assert difference.max() < 2e-3
+    assert np.abs(found.probabilities - logits.softmax(dim=-1).numpy()).max() < 1e-4
     assert found.is_single_label
 
 
