@@ -52,6 +52,22 @@ def test_each_epoch_draws_other_names_and_the_same_epoch_the_same() -> None:
     assert read(examples(0.5, seed=6)) != read(first)
 
 
+def test_a_paired_row_is_read_twice_with_names_drawn_apart() -> None:
+    """Without it a network would be asked to agree with itself on one and the same text."""
+    found = Examples(ROWS, Letters(), 256, 5, 0.5, pair_from=1)
+    assert "other_ids" not in found[0]
+    found.epoch = 1
+    rows = [found[index] for index in range(len(found))]
+    texts = [
+        tuple("".join(map(chr, row[key])) for key in ("input_ids", "other_ids")) for row in rows
+    ]
+    assert all(one.endswith(" vowed to strike.") for pair in texts for one in pair)
+    # Half of the first, half of the second, so a quarter of the pairs have no other name at all.
+    assert sum(first != second for first, second in texts) / len(texts) == pytest.approx(
+        0.75, abs=0.1
+    )
+
+
 def test_rows_hold_targets_and_one_window(tiny_base: Path) -> None:
     """Without it a long passage would be refused by the network, deep in an epoch."""
     row = examples(0.0, tokenizer=hub.load_tokenizer(str(tiny_base)), length=6)[0]

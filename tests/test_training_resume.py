@@ -164,6 +164,20 @@ def test_a_mean_of_seeds_killed_in_its_second_ends_with_the_weights_of_one_that_
     assert read_manifest(out).revision == read_manifest(whole).revision
 
 
+def test_a_last_epoch_of_pairs_killed_in_its_middle_ends_with_the_weights_of_one_that_was_not(
+    command: Command, tmp_path: Path
+) -> None:
+    """Without it a training that goes on within its last epoch could read it without the pairs, or
+    pairs could be read in no epoch at all."""
+    plain, whole, out = tmp_path / "plain", tmp_path / "whole", tmp_path / "out"
+    settings = ("pair_names=5", "folds_used=1")
+    assert command.run(plain, "folds_used=1").code == command.run(whole, *settings).code == 0
+    assert read_manifest(whole).revision != read_manifest(plain).revision
+    command.killed(out, "everything:15:whole", *settings)
+    assert command.run(out, *settings).code == 0
+    assert read_manifest(out).revision == read_manifest(whole).revision
+
+
 def test_a_mistyped_base_or_log_does_not_stand_in_the_way_of_the_right_one(
     command: Command, tmp_path: Path
 ) -> None:

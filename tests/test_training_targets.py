@@ -10,7 +10,7 @@ from tocsin_models.labels import assign_labels
 from tocsin_models.protocols import Scores
 from tocsin_training.calibration import Bools, Floats, fit_temperature
 from tocsin_training.config import ClassifierConfig, load_config
-from tocsin_training.targets import Target, choose_loss, choose_target
+from tocsin_training.targets import Target, choose_loss, choose_pair_loss, choose_target
 
 
 def rows(*labels: str, prefix: str = "t") -> list[LabelledPassage]:
@@ -128,6 +128,30 @@ def test_weighted_single_labels_are_a_weighted_mean() -> None:
         logits, torch.tensor(truth.argmax(axis=1)), weight=torch.tensor([2.5, 0.625])
     )
     assert found.item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("is_single", [False, True])
+def test_two_readings_of_a_passage_cost_the_divergence_of_their_answers(is_single: bool) -> None:
+    """Without it nothing would hold a network to one answer whoever is in the news: the first half
+    of the rows are compared with the second, and what both agree on costs nothing."""
+    target = Target(labels=("a", "b"), is_single_label=is_single)
+    truth = np.eye(2, dtype=bool)[[0, 1, 0, 1]]
+    labels = torch.tensor(truth).float()
+    plain = choose_loss(truth, target, "none")
+    paired = choose_pair_loss(plain, target, 0.5)
+    same = torch.tensor([[2.0, -1.0], [0.5, 3.0]]).repeat(2, 1)
+    assert paired(same, labels).item() == pytest.approx(plain(same, labels).item())
+
+    moved = same.clone()
+    moved[2:, 0] -= 1.5
+    kind = torch.distributions.Categorical if is_single else torch.distributions.Bernoulli
+    one, other = kind(logits=moved[:2]), kind(logits=moved[2:])
+    divergence = sum(
+        torch.distributions.kl_divergence(first, second).mean()
+        for first, second in ((one, other), (other, one))
+    )
+    expected = plain(moved, labels) + 0.5 * divergence
+    assert paired(moved, labels).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_label_that_a_fold_lacks_weighs_nothing_new() -> None:

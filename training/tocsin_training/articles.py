@@ -30,6 +30,8 @@ TAGS = {
         "agency", "us-network", "quality-press", "regional-english", "translationese",
         "official", "spoken", "popular",
     ),
+    # With labels in most passages, to learn them from; with labels as rare as in published news.
+    "source": ("authored", "authored-news"),
 }
 # fmt: on
 KINDS = ("state", "place", "person", "armed_group", "organisation", "people", "thing")

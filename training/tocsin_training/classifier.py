@@ -7,6 +7,7 @@ calibration and thresholds on them, fine-tune on everything, fold the calibratio
 import dataclasses
 import functools
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,14 @@ from tocsin_training.output import describe_data, move_directory, write_director
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
 from tocsin_training.report import classifier_metrics
-from tocsin_training.targets import Loss, Matrix, Target, choose_loss, choose_target
+from tocsin_training.targets import (
+    Loss,
+    Matrix,
+    Target,
+    choose_loss,
+    choose_pair_loss,
+    choose_target,
+)
 from tocsin_training.teach import SoftPassage, check_apart, read_soft_targets
 from tocsin_training.work import Work, describe_base
 
@@ -135,11 +143,14 @@ def train_classifier(
 
 
 def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]:
-    batch = tokenizer.pad({"input_ids": [row["input_ids"] for row in rows]}, return_tensors="pt")
+    """Of paired examples the other readings stand behind all first ones, in the same order."""
+    paired = [row for row in rows if "other_ids" in row]
+    ids = [*(row["input_ids"] for row in rows), *(row["other_ids"] for row in paired)]
+    batch = tokenizer.pad({"input_ids": ids}, return_tensors="pt")
     return {
         "input_ids": batch["input_ids"],
         "attention_mask": batch["attention_mask"],
-        "labels": torch.tensor([row["labels"] for row in rows]),
+        "labels": torch.tensor([row["labels"] for row in [*rows, *paired]]),
     }
 
 
@@ -206,32 +217,43 @@ class _Recipe:
         self, rows: Sequence[Row], loss: Loss, seed: int, checkpoints: Path
     ) -> torch.nn.Module:
         # New layers are drawn at loading, so the seed must be set before it too.
-        torch.manual_seed(self.config.seed)
+        config = self.config
+        torch.manual_seed(config.seed)
         model = hub.load_sequence_classifier(
             self.base, self.target.labels, self.target.problem_type
         )
+        last_epoch = math.ceil(config.epochs) - 1 if config.pair_names else math.inf
+        examples = Examples(
+            rows, self.tokenizer, config.max_tokens, seed, config.swap_names, last_epoch
+        )
+        of_pairs = choose_pair_loss(loss, self.target, config.pair_names)
+
+        def of_batch(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return (of_pairs if examples.is_paired else loss)(logits, labels)
+
         return fit(
             model,
             model.base_model,
-            self._examples(rows, self.config.swap_names, seed),
+            examples,
             functools.partial(_collate, tokenizer=self.tokenizer),
-            dataclasses.replace(self.config, seed=seed),
+            dataclasses.replace(config, seed=seed),
             checkpoints,
-            loss,
+            of_batch,
         )
 
     def logits(
         self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
     ) -> npt.NDArray[np.float64]:
         """Shape (passages, labels), of the passages with their own names."""
-        examples = self._examples(self._rows(passages), 0.0, self.config.seed)
-        rows = [examples[index] for index in range(len(examples))]
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-        found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(rows)
+        rows = self._rows(passages)
+        examples = Examples(rows, self.tokenizer, self.config.max_tokens, self.config.seed)
+        read = [examples[index] for index in range(len(examples))]
+        order = sorted(range(len(read)), key=lambda index: len(read[index]["input_ids"]))
+        found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(read)
         with torch.inference_mode():
             for start in range(0, len(order), 32):
                 chunk = order[start : start + 32]
-                batch = _collate([rows[index] for index in chunk], self.tokenizer)
+                batch = _collate([read[index] for index in chunk], self.tokenizer)
                 del batch["labels"]
                 for index, row in zip(chunk, model(**batch).logits.double().numpy(), strict=True):
                     found[index] = row
@@ -250,9 +272,6 @@ class _Recipe:
             for row in self.soft
             if row.article not in articles
         ]
-
-    def _examples(self, rows: Sequence[Row], swap_share: float, seed: int) -> Examples:
-        return Examples(rows, self.tokenizer, self.config.max_tokens, seed, swap_share)
 
 
 def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Recipe) -> Calibration:

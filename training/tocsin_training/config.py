@@ -117,6 +117,12 @@ class ClassifierConfig(RunConfig):
         above=-1e-9,
         below=1.001,
     )
+    pair_names: float = setting(
+        0.0,
+        "above 0 the last epoch reads each passage twice in a step, its names drawn apart, and how "
+        "far the two answers differ weighs so much in the loss; that epoch costs twice as much",
+        above=-1e-9,
+    )
     soft_passages: int = setting(
         0,
         "how many of the passages of --soft to learn from, drawn by the seed; 0 for all",

@@ -1,5 +1,6 @@
 """Passages as a network takes them: token ids and targets, names exchanged on the way."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
 
     In ``swap_share`` of the passages names are exchanged for others (``tocsin_eval.names``), drawn
     by the seed, the ``epoch`` and the row: the same run reads the same text after a restart too.
+    From epoch ``pair_from`` on each also has ``other_ids``, the passage with names drawn again.
     """
 
     epoch = 0
@@ -35,12 +37,18 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
         max_tokens: int,
         seed: int,
         swap_share: float = 0.0,
+        pair_from: float = math.inf,
     ) -> None:
         self._rows = rows
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
         self._seed = seed
         self._swap_share = swap_share
+        self._pair_from = pair_from
+
+    @property
+    def is_paired(self) -> bool:
+        return self.epoch >= self._pair_from
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -48,8 +56,16 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self._rows[index]
         chance = random.Random(f"{self._seed} {self.epoch} {index}")
+        example = {"input_ids": self._draw(row, chance), "labels": row.target}
+        if self.is_paired:
+            example["other_ids"] = self._draw(row, chance)
+        return example
+
+    def _draw(self, row: Row, chance: random.Random) -> list[int]:
         text = row.text
         if chance.random() < self._swap_share:
             text = swap_names(text, row.names, chance)
-        ids = self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
-        return {"input_ids": ids, "labels": row.target}
+        ids: list[int] = self._tokenizer(text, truncation=True, max_length=self._max_tokens)[
+            "input_ids"
+        ]
+        return ids

@@ -117,6 +117,32 @@ def choose_loss(truth: Matrix, target: Target, balance: str) -> Loss:
     return single_label_loss if target.is_single_label else multi_label_loss
 
 
+def choose_pair_loss(loss: Loss, target: Target, weight: float) -> Loss:
+    """``loss`` of all rows, and ``weight`` times how far apart the two answers to a passage are.
+
+    The second half of the rows are those of the first read with other names, in the same order.
+    The distance is Jeffreys' divergence of the probabilities, the mean over passages and labels
+    (of single labels the sum over classes): counterfactual logit pairing (Garg et al. 2019,
+    "Counterfactual fairness in text classification through robustness"), with the symmetric
+    divergence of R-Drop (Liang et al. 2021), which leaves alone what both are sure of.
+    """
+
+    def multi_label(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return ((first.sigmoid() - second.sigmoid()) * (first - second)).mean()
+
+    def single_label(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        moved = first.softmax(dim=-1) - second.softmax(dim=-1)
+        return (moved * (first.log_softmax(dim=-1) - second.log_softmax(dim=-1))).sum(-1).mean()
+
+    divergence = single_label if target.is_single_label else multi_label
+
+    def both(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        first, second = logits.float().chunk(2)
+        return loss(logits, labels) + weight * divergence(first, second)
+
+    return both
+
+
 def _overlap(train: Sequence[LabelledPassage], dev: Sequence[LabelledPassage]) -> list[str]:
     shared = {row.article for row in train} & {row.article for row in dev}
     if not shared:
