@@ -58,6 +58,7 @@ def test_the_data_say_whether_a_row_has_one_label_or_many() -> None:
         (TRAIN, [], {"calibration_sources": ["wire"]}, {}, "calibration_sources=[] takes them all"),
         (TRAIN, [], {"folds_used": 4}, {}, "folds_used=4 is more than folds=3; set folds_used=0"),
         (TRAIN, [], {"threshold_policy": "precision=0.9"}, {}, "set problem=multi_label, or leave"),
+        (TRAIN, [], {"pair_names": 8.0, "swap_names": 0.0}, {}, "set swap_names above 0, or pair"),
     ],
 )
 def test_data_that_cannot_be_learnt_from_are_refused(

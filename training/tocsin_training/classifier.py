@@ -216,8 +216,8 @@ class _Recipe:
     def _fine_tune(
         self, rows: Sequence[Row], loss: Loss, seed: int, checkpoints: Path
     ) -> torch.nn.Module:
-        # New layers are drawn at loading, so the seed must be set before it too.
         config = self.config
+        # New layers are drawn at loading, so the seed must be set before it too.
         torch.manual_seed(config.seed)
         model = hub.load_sequence_classifier(
             self.base, self.target.labels, self.target.problem_type

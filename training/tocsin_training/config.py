@@ -122,6 +122,7 @@ class ClassifierConfig(RunConfig):
         "above 0 the last epoch reads each passage twice in a step, its names drawn apart, and how "
         "far the two answers differ weighs so much in the loss; that epoch costs twice as much",
         above=-1e-9,
+        below=1000,
     )
     soft_passages: int = setting(
         0,

@@ -62,7 +62,7 @@ def choose_target(
         ConfigError: a definition is of a label that no row has.
         DataError: with all that is wrong: articles in both sets, a label that nothing can be learnt
             of, too few articles for the folds, more folds used than there are, no row to calibrate
-            on, a threshold policy for single labels.
+            on, a threshold policy for single labels, pairs of names without exchanged names.
     """
     labels = tuple(sorted({label for row in train for label in row.labels}))
     if unknown := sorted(set(config.definitions) - set(labels)):
@@ -79,6 +79,7 @@ def choose_target(
         *_label_problems(train, dev, target, columns),
         *_calibration_problems(train, config),
         *_policy_problems(target, config),
+        *_pair_problems(config),
     ]
     if problems:
         raise DataError(problems)
@@ -220,4 +221,14 @@ def _policy_problems(target: Target, config: ClassifierConfig) -> list[str]:
     return [
         f"threshold_policy={config.threshold_policy} is for labels that are scored apart, and each "
         "row has exactly one label; set problem=multi_label, or leave threshold_policy out"
+    ]
+
+
+def _pair_problems(config: ClassifierConfig) -> list[str]:
+    """Both readings of a pair would be the same text."""
+    if not config.pair_names or config.swap_names > 0:
+        return []
+    return [
+        f"pair_names={config.pair_names} compares readings with other names, and swap_names=0 "
+        "exchanges none; set swap_names above 0, or pair_names=0"
     ]
