@@ -11,11 +11,11 @@ from tests.support import KeywordClassifier, LeadSummariser
 from tocsin_models.protocols import Classifier
 from tocsin_serving.archive.asked import Asked
 from tocsin_serving.archive.inputs import Source
+from tocsin_serving.archive.plan import Counts
 from tocsin_serving.archive.readers import read_rows
 from tocsin_serving.archive.rows import RawRow
 from tocsin_serving.archive.run import How, score_archive
 from tocsin_serving.archive.scoring import Models
-from tocsin_serving.archive.store import Counts
 
 ARTICLE = (
     "Envoys leave Marash without a deal\n\n"

@@ -13,7 +13,7 @@ from tests.archive import ARTICLE, rejects, results, score, write_rows
 
 from tocsin_models.errors import InputError
 from tocsin_serving.archive import readers, streams
-from tocsin_serving.archive.store import Counts
+from tocsin_serving.archive.plan import Counts
 
 # Stands in every bad row; reasons are read in logs and tickets, and may not repeat copy.
 SECRET = "zanzibar"

@@ -17,7 +17,7 @@ from tests.archive import ARTICLE, contents, rejects, results, score, write_rows
 from tocsin_models.errors import InputError, UnreadableFile
 from tocsin_serving.archive import readers, streams
 from tocsin_serving.archive.inputs import Source, find_sources
-from tocsin_serving.archive.store import Counts
+from tocsin_serving.archive.plan import Counts
 
 ROWS = [
     {"id": f"r{n}", "text": f'{n} „talks“, and\nhe vowed: "{"word " * (n % 40)}"', "desk": "é,\tb"}

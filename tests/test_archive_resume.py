@@ -14,17 +14,17 @@ from tests.archive import contents, results, score, write_rows
 from tests.support import KeywordClassifier
 
 from tocsin_models.errors import InputError
-from tocsin_serving.archive import store
+from tocsin_serving.archive import plan, store
 from tocsin_serving.archive.blocks import InputChanged
+from tocsin_serving.archive.plan import Counts
 from tocsin_serving.archive.run import CannotGoOn
-from tocsin_serving.archive.store import Counts
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin_serving.archive.index.BLOCK_ROWS", 5)
     monkeypatch.setattr("tocsin_serving.archive.pipeline.WINDOW_ROWS", 1)
-    monkeypatch.setattr(store, "SHARD_ROWS", 15)
+    monkeypatch.setattr(plan, "SHARD_ROWS", 15)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_killed_before_any_change_to_the_disk_a_run_ends_as_if_it_had_not_been(
 ) -> None:
     # Every rename and every removal is a step between two states of the folder; each of these
     # states must lead to the same bytes.
-    monkeypatch.setattr(store, "SHARD_ROWS", 10)
+    monkeypatch.setattr(plan, "SHARD_ROWS", 10)
     rows: list[Any] = [*({"text": f"{n} talks"} for n in range(14)), b"broken"]
     source = write_rows(tmp_path / "in.jsonl", rows)
     whole = tmp_path / "whole"

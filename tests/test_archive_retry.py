@@ -10,9 +10,9 @@ from tests.archive import ARTICLE, contents, models, read_lines, rejects, result
 from tocsin_models.errors import InputError
 from tocsin_serving.archive import store
 from tocsin_serving.archive.asked import Asked
+from tocsin_serving.archive.plan import Counts
 from tocsin_serving.archive.retry import retry_rejects
 from tocsin_serving.archive.run import CannotGoOn
-from tocsin_serving.archive.store import Counts
 
 
 @pytest.fixture(params=["jsonl", "parquet"])

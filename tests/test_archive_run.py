@@ -25,11 +25,12 @@ from tests.support import KeywordClassifier
 from tocsin_models.analyse import analyse
 from tocsin_models.errors import ConfigError, InputError
 from tocsin_models.records import Article
-from tocsin_serving.archive import blocks, pipeline, store
+from tocsin_serving.archive import blocks, parts, pipeline, plan, store
 from tocsin_serving.archive.asked import Asked, parse_thresholds
 from tocsin_serving.archive.pipeline import TooManyRejects
+from tocsin_serving.archive.plan import Counts
 from tocsin_serving.archive.run import How
-from tocsin_serving.archive.store import BooksWrong, Counts
+from tocsin_serving.archive.store import BooksWrong
 from tocsin_serving.archive.where import parse_condition
 
 WORDS = ("vowed", "denied", "talks", "ship", "reprisal", "said", "port", "the")
@@ -60,7 +61,7 @@ def archive(tmp_path: Path) -> Path:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven rows a block, four blocks a shard, so that a short input has many of both."""
     monkeypatch.setattr("tocsin_serving.archive.index.BLOCK_ROWS", 7)
-    monkeypatch.setattr(store, "SHARD_ROWS", 28)
+    monkeypatch.setattr(plan, "SHARD_ROWS", 28)
 
 
 def test_a_row_is_what_analyse_says_of_it_with_its_other_columns(
@@ -207,7 +208,7 @@ def test_every_part_has_one_schema_whatever_its_rows_hold(
 ) -> None:
     # A column that is null in one file and a number in the next cannot be queried as one table.
     monkeypatch.setattr("tocsin_serving.archive.index.BLOCK_ROWS", 1)
-    monkeypatch.setattr(store, "SHARD_ROWS", 1)
+    monkeypatch.setattr(plan, "SHARD_ROWS", 1)
     rows = [
         {"text": "a", "n": None, "mixed": "x", "when": None, "odd": "\ud800"},
         {"text": "b", "n": 7, "mixed": 1, "share": 1},
@@ -361,7 +362,7 @@ def test_a_row_that_is_lost_is_noticed(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The books are checked against the files, not against the counters that wrote them.
-    whole = store.write_part
+    whole = parts.write_part
     monkeypatch.setattr(
         store, "write_part", lambda path, lines, shape: whole(path, iter(list(lines)[1:]), shape)
     )

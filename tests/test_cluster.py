@@ -23,11 +23,12 @@ from tocsin_serving.archive.blocks import Block
 from tocsin_serving.archive.cluster import Cluster, RayEngine
 from tocsin_serving.archive.inputs import Source
 from tocsin_serving.archive.pipeline import Engine, TooManyRejects, score_embedded
+from tocsin_serving.archive.plan import Counts, Plan
 from tocsin_serving.archive.progress import Advance
 from tocsin_serving.archive.rows import Row
 from tocsin_serving.archive.run import How, score_archive
 from tocsin_serving.archive.scoring import Models
-from tocsin_serving.archive.store import Counts, Plan, Store
+from tocsin_serving.archive.store import Store
 from tocsin_serving.archive.worker import TRIES, ClusterError, Feed, Problem, WorkerFailed
 
 # Stands in every article, and must stand in no log.

@@ -29,7 +29,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +49,13 @@ from tocsin_models.protocols import Limits, Scores
 from tocsin_models.records import ModelInfo, Paragraph, Summary
 from tocsin_serving.archive.blocks import Block, read_blocks
 from tocsin_serving.archive.inputs import Source
+from tocsin_serving.archive.joins import Joins
 from tocsin_serving.archive.pipeline import check_rejects
+from tocsin_serving.archive.plan import Plan
 from tocsin_serving.archive.progress import Advance
 from tocsin_serving.archive.rows import row_reader
 from tocsin_serving.archive.scoring import Models, ScoredBlock
-from tocsin_serving.archive.store import Plan, Store
+from tocsin_serving.archive.store import Store
 from tocsin_serving.archive.worker import (
     VERSION,
     ClusterError,
@@ -298,7 +300,7 @@ class RayEngine:
         missing = store.missing()
         with (
             ThreadPoolExecutor(1, thread_name_prefix="join") as joiner,
-            _Joins(store, joiner) as join,
+            Joins(store, joiner) as join,
         ):
             join()
             if not missing:
@@ -453,34 +455,6 @@ class _Feeder:
         except BaseException as error:
             self._error = error
             self.feed.close.remote()
-
-
-class _Joins:
-    """Joins finished shards in a thread of its own, while blocks go on coming in."""
-
-    def __init__(self, store: Store, joiner: ThreadPoolExecutor) -> None:
-        self._store = store
-        self._joiner = joiner
-        self._joins: dict[int, Future[None]] = {}
-
-    def __enter__(self) -> "_Joins":
-        return self
-
-    def __call__(self) -> None:
-        for shard, join in list(self._joins.items()):
-            if join.done():
-                join.result()
-                del self._joins[shard]
-        for shard in self._store.unjoined():
-            if shard not in self._joins:
-                self._joins[shard] = self._joiner.submit(self._store.join, shard)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for join in self._joins.values():
-            if kind is not None:
-                join.cancel()
-            else:
-                join.result()
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from tocsin_models.errors import InputError
 from tocsin_serving.archive.blocks import BLOCK_BYTES, BLOCK_ROWS, read_blocks
 from tocsin_serving.archive.inputs import Source
+from tocsin_serving.archive.plan import Plan
 from tocsin_serving.archive.progress import Advance
 from tocsin_serving.archive.rows import row_reader
 from tocsin_serving.archive.scoring import Models, Prepared, prepare_block, score_blocks
-from tocsin_serving.archive.store import Plan, Store
+from tocsin_serving.archive.store import Store
 
 # A window is what the model is given at once: about this much work, or one block. Killed, a run
 # loses a window in the model and one that is being written: at most 500 rows or 3 s of work.

@@ -17,6 +17,8 @@ from tocsin_serving.archive.asked import Asked, differences
 from tocsin_serving.archive.blocks import BLOCK_BYTES, BLOCK_ROWS, Block
 from tocsin_serving.archive.columns import Column, fits
 from tocsin_serving.archive.inputs import kind_of
+from tocsin_serving.archive.parts import part_name, write_part
+from tocsin_serving.archive.plan import Counts, Shape
 from tocsin_serving.archive.rows import (
     AnyRow,
     RawRow,
@@ -28,18 +30,8 @@ from tocsin_serving.archive.rows import (
 )
 from tocsin_serving.archive.run import CannotGoOn, refuse_models
 from tocsin_serving.archive.scoring import Models, score_block
-from tocsin_serving.archive.store import (
-    MANIFEST,
-    READY,
-    REJECTS,
-    Counts,
-    Shape,
-    Store,
-    hash_path,
-    part_name,
-    write_part,
-    write_whole,
-)
+from tocsin_serving.archive.store import MANIFEST, READY, REJECTS, Store
+from tocsin_serving.archive.whole import hash_path, write_whole
 
 
 def retry_rejects(out: Path, asked: Asked, load: Callable[[Asked], Models]) -> Counts:

@@ -18,9 +18,10 @@ from tocsin_serving.archive.asked import Asked, differences
 from tocsin_serving.archive.index import InputFile, hash_files, input_differences, make_index
 from tocsin_serving.archive.inputs import STANDARD_INPUT, Source, find_sources, spool
 from tocsin_serving.archive.pipeline import Engine, score_embedded
+from tocsin_serving.archive.plan import Counts, Plan
 from tocsin_serving.archive.progress import show_progress
 from tocsin_serving.archive.scoring import Models
-from tocsin_serving.archive.store import RUN, Counts, Plan, Store
+from tocsin_serving.archive.store import RUN, Store
 from tocsin_serving.archive.streams import is_address
 
 PACKAGES = ("tocsin", "numpy", "openvino", "pyarrow", "tokenizers")

@@ -13,112 +13,20 @@ not decided by the plan and the input. So it may be made again at any time, and 
 removing matters: blocks go when their shard's mark is there, .run goes when the manifest is.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tocsin_models.errors import InputError
-from tocsin_serving.archive.asked import Asked
-from tocsin_serving.archive.columns import Column
-from tocsin_serving.archive.index import Index
+from tocsin_serving.archive.parts import count_rows, part_name, write_part
+from tocsin_serving.archive.plan import SCHEMA, Counts, Plan
 from tocsin_serving.archive.scoring import ScoredBlock
+from tocsin_serving.archive.whole import chunks, count_lines, hash_path, write_whole, writing
 
-SCHEMA = "tocsin-batch/1"
 MANIFEST, REJECTS, RUN, READY = "manifest.json", "rejects.jsonl", ".run", "ready.json"
-
-# A file that a spreadsheet still opens and that a query reads in parallel with others.
-SHARD_ROWS = 10_000
-SHARD_BYTES = 64_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How a run went; ``read`` is always ``scored + rejected + filtered``."""
-
-    scored: int = 0
-    rejected: int = 0
-    filtered: int = 0
-
-    @property
-    def read(self) -> int:
-        return self.scored + self.rejected + self.filtered
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            scored=self.scored + other.scored,
-            rejected=self.rejected + other.rejected,
-            filtered=self.filtered + other.filtered,
-        )
-
-    def to_record(self) -> dict[str, int]:
-        return {
-            "read": self.read,
-            "scored": self.scored,
-            "rejected": self.rejected,
-            "filtered": self.filtered,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, int]) -> "Counts":
-        return cls(**{name: value for name, value in record.items() if name != "read"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a run is: with the input it decides every byte of the results."""
-
-    asked: Asked
-    models: Mapping[str, Any]
-    labels: tuple[str, ...]
-    index: Index
-    has_file: bool
-    started: str
-
-    @property
-    def shape(self) -> "Shape":
-        return Shape(
-            asked=self.asked, labels=self.labels, columns=self.index.columns, models=self.models
-        )
-
-    def shards(self) -> list[range]:
-        """The numbers of the blocks of each shard."""
-        shards, begin, rows, size_bytes = [], 0, 0, 0
-        for span in self.index.spans:
-            rows, size_bytes = rows + span.rows, size_bytes + span.size_bytes
-            if rows >= SHARD_ROWS or size_bytes >= SHARD_BYTES:
-                shards.append(range(begin, span.number + 1))
-                begin, rows, size_bytes = span.number + 1, 0, 0
-        if begin < len(self.index.spans):
-            shards.append(range(begin, len(self.index.spans)))
-        return shards
-
-    def to_record(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "asked": self.asked.to_record(),
-            "models": self.models,
-            "labels": list(self.labels),
-            "has_file": self.has_file,
-            "started": self.started,
-            "index": self.index.to_record(),
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Plan":
-        return cls(
-            asked=Asked.from_record(record["asked"]),
-            models=record["models"],
-            labels=tuple(record["labels"]),
-            index=Index.from_record(record["index"]),
-            has_file=record["has_file"],
-            started=record["started"],
-        )
 
 
 class Store:
@@ -326,8 +234,8 @@ class Store:
     def _check_books(self, counts: Counts, rejects: Path | None) -> None:
         plan, found = self.plan, 0
         for shard in range(len(self._ranges)):
-            found += _count_rows(self.folder / part_name(shard, plan.asked), plan.asked)
-        rejected = _count_lines(rejects) if rejects else 0
+            found += count_rows(self.folder / part_name(shard, plan.asked), plan.asked)
+        rejected = count_lines(rejects) if rejects else 0
         on_disk = Counts(scored=found, rejected=rejected, filtered=counts.filtered)
         if on_disk != counts or counts.read != plan.index.rows:
             raise BooksWrong(
@@ -346,7 +254,7 @@ class Store:
     def _all_rejects(self) -> Iterator[bytes]:
         for shard, blocks in enumerate(self._ranges):
             if shard in self._joined:
-                yield from _chunks(self._rejects(shard))
+                yield from chunks(self._rejects(shard))
             else:
                 made = [number for number in blocks if number not in self._left[shard]]
                 yield from self._lines(made, rejects=True)
@@ -355,7 +263,7 @@ class Store:
         is_jsonl = self.plan.asked.format == "jsonl"
         for shard in range(len(self._ranges)):
             part = self.folder / part_name(shard, self.plan.asked)
-            yield from _chunks(part if is_jsonl else self._kept_lines(shard))
+            yield from chunks(part if is_jsonl else self._kept_lines(shard))
 
     def _remove_blocks(self, blocks: range) -> None:
         for number in blocks:
@@ -386,89 +294,6 @@ class BooksWrong(Exception):
     """Rows were lost or doubled: not the caller's to mend, so no TocsinError."""
 
 
-def part_name(shard: int, asked: Asked) -> str:
-    return f"part-{shard:05}.{asked.format}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What decides how lines of results look as a file."""
-
-    asked: Asked
-    labels: tuple[str, ...]
-    columns: tuple[Column, ...]
-    models: Mapping[str, Any]
-
-
-def write_part(path: Path, lines: Iterator[bytes], shape: Shape) -> None:
-    """Lines of the results as a file of the format that was asked for, whole or not at all."""
-    if shape.asked.format == "jsonl":
-        write_whole(path, lines)
-        return
-    from tocsin_serving.archive.parquet import write_parquet
-
-    metadata = {"tocsin": json.dumps({"schema": SCHEMA, "models": shape.models})}
-    scratch = path.with_name(path.name + ".tmp")
-    with writing(path):
-        try:
-            write_parquet(
-                scratch,
-                (line.decode() for line in lines),
-                shape.asked,
-                shape.labels,
-                shape.columns,
-                metadata,
-            )
-            _settle(scratch, path)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
-
-
-def write_whole(path: Path, pieces: Any) -> None:
-    """A file that is there with all of its bytes, on the disk, or not at all.
-
-    Raises:
-        InputError: it cannot be written; what was there before stays.
-    """
-    scratch = path.with_name(path.name + ".tmp")
-    with writing(path):
-        try:
-            with scratch.open("wb") as handle:
-                for piece in pieces:
-                    handle.write(piece)
-            _settle(scratch, path)
-        except OSError:
-            # Room for what comes next: on a full disk half a file is the worst thing to keep.
-            scratch.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal into a line that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(
-            f"{path} cannot be written: {reason}; mend that (free space, another place) and run "
-            "the same command again: it goes on where it stopped"
-        ) from None
-
-
-def _settle(scratch: Path, path: Path) -> None:
-    with scratch.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    scratch.replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def _hold(handle: BinaryIO, folder: Path) -> None:
     try:
         import fcntl
@@ -485,28 +310,3 @@ def _hold(handle: BinaryIO, folder: Path) -> None:
 def _read_counts(handle: BinaryIO) -> Counts:
     """The first line of a block."""
     return Counts.from_record(json.loads(handle.readline())["counts"])
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as handle:
-        while chunk := handle.read(1 << 20):
-            yield chunk
-
-
-def _count_rows(part: Path, asked: Asked) -> int:
-    if asked.format == "jsonl":
-        return _count_lines(part)
-    from tocsin_serving.archive.parquet import count_rows
-
-    return count_rows(part)
-
-
-def _count_lines(path: Path) -> int:
-    return sum(chunk.count(b"\n") for chunk in _chunks(path))
-
-
-def hash_path(path: Path) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(path):
-        digest.update(chunk)
-    return digest.hexdigest()
