@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tocsin_serving.archive.asked import Asked
 from tocsin_serving.archive.plan import SCHEMA, Shape
-from tocsin_serving.archive.whole import count_lines, settle, write_whole, writing
+from tocsin_serving.archive.whole import count_lines, making, write_whole
 
 
 def part_name(shard: int, asked: Asked) -> str:
@@ -22,21 +22,15 @@ def write_part(path: Path, lines: Iterator[bytes], shape: Shape) -> None:
     from tocsin_serving.archive.parquet import write_parquet
 
     metadata = {"tocsin": json.dumps({"schema": SCHEMA, "models": shape.models})}
-    scratch = path.with_name(path.name + ".tmp")
-    with writing(path):
-        try:
-            write_parquet(
-                scratch,
-                (line.decode() for line in lines),
-                shape.asked,
-                shape.labels,
-                shape.columns,
-                metadata,
-            )
-            settle(scratch, path)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+    with making(path) as scratch:
+        write_parquet(
+            scratch,
+            (line.decode() for line in lines),
+            shape.asked,
+            shape.labels,
+            shape.columns,
+            metadata,
+        )
 
 
 def count_rows(part: Path, asked: Asked) -> int:

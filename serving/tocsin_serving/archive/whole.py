@@ -2,16 +2,23 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tocsin_models.errors import InputError
 
 
-def write_whole(path: Path, pieces: Any) -> None:
-    """A file that is there with all of its bytes, on the disk, or not at all.
+def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
+    """Pieces of bytes as a file; see ``making``."""
+    with making(path) as scratch, scratch.open("wb") as handle:
+        for piece in pieces:
+            handle.write(piece)
+
+
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """Where to write a file that gets its name, and is on the disk, when the context ends.
 
     Raises:
         InputError: it cannot be written; what was there before stays.
@@ -19,10 +26,8 @@ def write_whole(path: Path, pieces: Any) -> None:
     scratch = path.with_name(path.name + ".tmp")
     with writing(path):
         try:
-            with scratch.open("wb") as handle:
-                for piece in pieces:
-                    handle.write(piece)
-            settle(scratch, path)
+            yield scratch
+            _settle(scratch, path)
         except OSError:
             # Room for what comes next: on a full disk half a file is the worst thing to keep.
             scratch.unlink(missing_ok=True)
@@ -42,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def settle(scratch: Path, path: Path) -> None:
+def _settle(scratch: Path, path: Path) -> None:
     """Put a written file on the disk, then give it its name; the folder's entry is synced too."""
     with scratch.open("rb+") as handle:
         os.fsync(handle.fileno())
@@ -63,6 +68,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def count_lines(path: Path) -> int:
+    """How many line ends a file holds."""
     return sum(chunk.count(b"\n") for chunk in chunks(path))
 
 
