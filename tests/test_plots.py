@@ -10,6 +10,7 @@ import pytest
 from tests.report_record import curves
 
 from tocsin_eval import plots
+from tocsin_eval.bootstrap import Interval
 
 FOUND = curves(0.8)
 DRAWN: dict[str, Callable[[], str]] = {
@@ -19,6 +20,13 @@ DRAWN: dict[str, Callable[[], str]] = {
     "roc": lambda: plots.plot_roc({0: FOUND["roc"], 1: FOUND["roc"]}, {1: (0.1, 0.9)}),
     "reliability": lambda: plots.plot_reliability({0: FOUND["reliability"]}),
     "thresholds": lambda: plots.plot_thresholds(FOUND["thresholds"], 0.41),
+    "learning curve": lambda: plots.plot_learning_curve(
+        [1000, 2000],
+        {
+            name: [Interval(value=value, low=value - 0.1, high=value + 0.1) for value in values]
+            for name, values in {"precision": (0.5, 0.6), "F1": (0.4, 0.5)}.items()
+        },
+    ),
     "positions": lambda: plots.plot_positions({0: [0.0, 0.5, 1.0], 7: [0.2]}),
 }
 

@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
+from tocsin_eval.bootstrap import Interval
+
 Points: TypeAlias = Sequence[Sequence[float]]
 
 _INK, _FAINT = "#1c2126", "#c9ced6"
@@ -197,6 +199,41 @@ def plot_positions(positions: Mapping[int, Sequence[float]]) -> str:
         axes.set_ylabel("share of summaries")
 
     return _render("Where the sentences come from", draw, width_in=4.8)
+
+
+def plot_learning_curve(sizes: Sequence[int], numbers: Mapping[str, Sequence[Interval]]) -> str:
+    """Each of the ``numbers`` over the passages trained on, doubling to the right, with its 95%
+    interval; unlike the plots of a report it stands alone, so it brings its legend."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        for index, (name, found) in enumerate(numbers.items()):
+            style = style_of(index)
+            values = [item.value for item in found]
+            _line(axes, sizes, values, style)
+            axes.errorbar(
+                sizes,
+                values,
+                yerr=[
+                    [item.value - item.low for item in found],
+                    [item.high - item.value for item in found],
+                ],
+                linestyle="none",
+                marker=style.marker,
+                color=style.colour,
+                capsize=2.5,
+                linewidth=1.0,
+                markersize=5,
+                label=name,
+            )
+        # A curve rises to the right, so what is below its end is free.
+        axes.legend(loc="lower right", frameon=False, fontsize=8.5)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("passages trained on")
+        axes.set_ylabel("held-out passages")
+
+    return _render("Learning curve", draw, width_in=4.8)
 
 
 def _line(

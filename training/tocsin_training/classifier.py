@@ -4,18 +4,13 @@ The recipe, in order: fine-tune once per article-grouped fold, collect out-of-fo
 calibration and thresholds on them, fine-tune on everything, fold the calibration in, write.
 """
 
-import dataclasses
-import functools
 import json
-import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from sklearn.model_selection import GroupKFold
 
 from tocsin_eval.data import LabelledPassage, read_passages
@@ -31,20 +26,13 @@ from tocsin_training.calibration import (
     fold_calibration,
 )
 from tocsin_training.config import ClassifierConfig, describe_settings
-from tocsin_training.examples import Examples, Row
-from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.fit import check_tensorboard
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
+from tocsin_training.recipe import Recipe
 from tocsin_training.report import classifier_metrics
-from tocsin_training.targets import (
-    Loss,
-    Matrix,
-    Target,
-    choose_loss,
-    choose_pair_loss,
-    choose_target,
-)
+from tocsin_training.targets import Matrix, choose_target
 from tocsin_training.teach import SoftPassage, check_apart, read_soft_targets
 from tocsin_training.work import Work, describe_base
 
@@ -88,7 +76,7 @@ def train_classifier(
     problem = "single_label" if target.is_single_label else "multi_label"
     described = {"config": describe_settings(config), "problem": problem, "columns": dict(columns)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
-    recipe = _Recipe(base, target, tokenizer, config, work, soft_passages)
+    recipe = Recipe(base, target, tokenizer, config, work, soft_passages)
     truth = target.matrix(passages)
     calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))
@@ -142,18 +130,6 @@ def train_classifier(
     work.remove()
 
 
-def _collate(rows: Sequence[Example], tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Of paired examples the other readings stand behind all first ones, in the same order."""
-    paired = [row for row in rows if "other_ids" in row]
-    ids = [*(row["input_ids"] for row in rows), *(row["other_ids"] for row in paired)]
-    batch = tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-    return {
-        "input_ids": batch["input_ids"],
-        "attention_mask": batch["attention_mask"],
-        "labels": torch.tensor([row["labels"] for row in [*rows, *paired]]),
-    }
-
-
 def _draw_soft(passages: list[SoftPassage], config: ClassifierConfig) -> list[SoftPassage]:
     count = config.soft_passages
     if not 0 < count < len(passages):
@@ -169,112 +145,7 @@ def _describe_soft(passages: Sequence[SoftPassage]) -> dict[str, Any]:
     return {"soft_passages": len(passages), "teachers": teachers}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Recipe:
-    """What every fine-tuning of a run shares."""
-
-    base: str
-    target: Target
-    tokenizer: Any
-    config: ClassifierConfig
-    work: Work
-    soft: Sequence[SoftPassage]
-
-    def fine_tune(
-        self,
-        passages: Sequence[LabelledPassage],
-        stage: str,
-        left_out: Sequence[LabelledPassage] = (),
-    ) -> torch.nn.Module:
-        """The base, fine-tuned on ``passages`` and on what a teacher said of passages of articles
-        that are not among those ``left_out``; ``stage`` names the checkpoints.
-
-        With several ``seeds`` it is the mean of the weights of as many fine-tunings, each with an
-        order, dropout and exchanged names of its own (Wortsman et al. 2022, "Model soups"). All
-        begin with the same new layers: only then do their weights lie close enough for a mean.
-        """
-        config = self.config
-        soft = self._soft_rows(left_out)
-        beside = f" and {len(soft)} with a teacher's probabilities" if self.soft else ""
-        say(f"{stage}: {len(passages)} passages{beside}")
-        rows = [*self._rows(passages), *soft]
-        loss = choose_loss(self.target.matrix(passages), self.target, config.balance)
-        if config.seeds == 1:
-            return self._fine_tune(rows, loss, config.seed, self.work.checkpoints(stage))
-        total: dict[str, torch.Tensor] = {}
-        for seed in range(config.seed, config.seed + config.seeds):
-            say(f"seed {seed}, of {config.seeds} to be averaged")
-            model = self._fine_tune(rows, loss, seed, self.work.checkpoints(stage, seed))
-            # What is not a float, a table of positions, say, is the same in all.
-            for name, value in model.state_dict().items():
-                if value.is_floating_point():
-                    total[name] = total.get(name, 0) + value
-        mean = {name: value / config.seeds for name, value in total.items()}
-        model.load_state_dict({**model.state_dict(), **mean})
-        return model
-
-    def _fine_tune(
-        self, rows: Sequence[Row], loss: Loss, seed: int, checkpoints: Path
-    ) -> torch.nn.Module:
-        config = self.config
-        # New layers are drawn at loading, so the seed must be set before it too.
-        torch.manual_seed(config.seed)
-        model = hub.load_sequence_classifier(
-            self.base, self.target.labels, self.target.problem_type
-        )
-        last_epoch = math.ceil(config.epochs) - 1 if config.pair_names else math.inf
-        examples = Examples(
-            rows, self.tokenizer, config.max_tokens, seed, config.swap_names, last_epoch
-        )
-        of_pairs = choose_pair_loss(loss, self.target, config.pair_names)
-
-        def of_batch(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return (of_pairs if examples.is_paired else loss)(logits, labels)
-
-        return fit(
-            model,
-            model.base_model,
-            examples,
-            functools.partial(_collate, tokenizer=self.tokenizer),
-            dataclasses.replace(config, seed=seed),
-            checkpoints,
-            of_batch,
-        )
-
-    def logits(
-        self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
-    ) -> npt.NDArray[np.float64]:
-        """Shape (passages, labels), of the passages with their own names."""
-        rows = self._rows(passages)
-        examples = Examples(rows, self.tokenizer, self.config.max_tokens, self.config.seed)
-        read = [examples[index] for index in range(len(examples))]
-        order = sorted(range(len(read)), key=lambda index: len(read[index]["input_ids"]))
-        found: list[npt.NDArray[np.float64]] = [np.empty(0)] * len(read)
-        with torch.inference_mode():
-            for start in range(0, len(order), 32):
-                chunk = order[start : start + 32]
-                batch = _collate([read[index] for index in chunk], self.tokenizer)
-                del batch["labels"]
-                for index, row in zip(chunk, model(**batch).logits.double().numpy(), strict=True):
-                    found[index] = row
-        return np.stack(found)
-
-    def _rows(self, passages: Sequence[LabelledPassage]) -> list[Row]:
-        return [
-            Row(text=passage.text, target=self.target.of(passage), names=passage.names)
-            for passage in passages
-        ]
-
-    def _soft_rows(self, left_out: Sequence[LabelledPassage]) -> list[Row]:
-        articles = {passage.article for passage in left_out}
-        return [
-            Row(text=row.text, target=[row.scores[label] for label in self.target.labels])
-            for row in self.soft
-            if row.article not in articles
-        ]
-
-
-def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: _Recipe) -> Calibration:
+def _calibrate(passages: Sequence[LabelledPassage], truth: Matrix, recipe: Recipe) -> Calibration:
     """Out-of-fold logits of ``folds`` models, then calibration on the wanted sources.
 
     With ``folds_used`` it is the left-out articles of so many folds only: less to calibrate on, but
