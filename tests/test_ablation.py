@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from tocsin_eval.data import LabelledPassage
 from tocsin_training.ablation import draw_articles, list_variants, main
+from tocsin_training.config import ClassifierConfig
 from tocsin_training.outcomes import Answers, compare_answers, render_outcomes
 from tocsin_training.recipe import Recipe
 
@@ -56,7 +57,7 @@ def test_a_variant_reads_what_its_name_says() -> None:
     drawn = [
         passage(n, n, ["authored", "authored-news", "contrast", "cnn"][n % 4]) for n in range(64)
     ]
-    found = {item.name: item for item in list_variants(13, "a-base")}
+    found = {item.name: item for item in list_variants(ClassifierConfig(), "a-base")}
     read = {name: {row.source for row in item.select(drawn)} for name, item in found.items()}
     assert read["written passages only"] == {"authored", "authored-news", "contrast"}
     assert read["real passages only"] == {"cnn"}
@@ -64,9 +65,12 @@ def test_a_variant_reads_what_its_name_says() -> None:
     assert len(found["an eighth of the passages"].select(drawn)) == 8
     assert found["half"].select(drawn) == drawn[:32]
     assert found["without exchanged names"].settings["swap_names"] == 0
+    assert found["listed names not told apart"].settings == {"name_tokens": True}
     assert found["seed 15"].settings == {"seed": 15}
     assert found["with longer pre-training"].base == "a-base"
-    assert "with longer pre-training" not in {item.name for item in list_variants(13)}
+    assert "with longer pre-training" not in {
+        item.name for item in list_variants(ClassifierConfig())
+    }
 
 
 def test_figures_are_those_of_scikit_learn_and_the_difference_is_paired() -> None:
@@ -128,13 +132,13 @@ def test_every_variant_is_trained_once_and_the_table_and_the_curve_are_written(
         main(command)
     assert not out.exists()
     assert main(command) == 0
-    assert len(stages) == len(set(stages)) == 11
+    assert len(stages) == len(set(stages)) == 12
     # What Trainer says of each training stands before it.
     printed = capsys.readouterr().out
     printed = printed[printed.index("| trained") :]
     assert printed == (out / "ablation.md").read_text(encoding="utf-8")
     assert [line.split(" | ")[0] for line in printed.splitlines()[2:]] == [
-        f"| {item.name}" for item in list_variants(13)
+        f"| {item.name}" for item in list_variants(ClassifierConfig())
     ]
     svg = (out / "learning-curve.svg").read_text(encoding="utf-8")
     assert ElementTree.fromstring(svg).tag.endswith("svg")

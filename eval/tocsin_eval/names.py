@@ -105,6 +105,22 @@ def swap_names(text: str, names: Sequence[Name], chance: random.Random) -> str:
     return _swap_cased(text, names, chance)
 
 
+@functools.cache
+def listed_forms() -> dict[str, str]:
+    """Every form of the names in the lists -> its kind: state (noun and adjective, which "U.S."
+    does not tell apart either), people, place, given_name, surname, armed_group.
+
+    Also in lower case, but for names that are other words there.
+    """
+    index, _ = _index()
+    kinds = dict.fromkeys(_US_FORMS, "state")
+    for form, what in index.items():
+        is_people = what.kind == "state" and what.form == 2
+        kinds[form] = "people" if is_people else what.kind
+    lower = {form.lower(): kind for form, kind in kinds.items()}
+    return kinds | {form: kind for form, kind in lower.items() if form not in _OTHER_WORDS}
+
+
 def _swap_cased(text: str, names: Sequence[Name], chance: random.Random) -> str:
     swaps = _Swaps(chance, _read_lists())
     for name in names:

@@ -30,8 +30,8 @@ from tocsin_training.config import ClassifierConfig, describe_settings, load_con
 from tocsin_training.outcomes import Answers, Outcome, compare_answers, render_outcomes
 from tocsin_training.output import check_out, describe_data, move_directory
 from tocsin_training.progress import say
-from tocsin_training.recipe import Recipe
-from tocsin_training.targets import choose_target
+from tocsin_training.recipe import Recipe, load_tokenizer
+from tocsin_training.targets import Target, choose_target
 from tocsin_training.work import Work, describe_base
 
 EXIT_REFUSED = 2
@@ -59,19 +59,25 @@ class Variant:
         return [row for row in part if self.reads(row.source)]
 
 
-def list_variants(seed: int, adapted: str | None = None) -> list[Variant]:
+def list_variants(config: ClassifierConfig, adapted: str | None = None) -> list[Variant]:
     """The recipe first: all others are held against it."""
+    told_apart = "told apart" if config.name_tokens else "not told apart"
     found = [
         Variant(name="the recipe"),
         Variant(name="written passages only", reads=lambda source: source in WRITTEN),
         Variant(name="real passages only", reads=lambda source: source not in WRITTEN),
         Variant(name="without contrast passages", reads=lambda source: source != "contrast"),
         Variant(name="without exchanged names", settings={"swap_names": 0.0, "pair_names": 0.0}),
+        Variant(
+            name=f"listed names {told_apart}", settings={"name_tokens": not config.name_tokens}
+        ),
     ]
     if adapted:
         found.append(Variant(name="with longer pre-training", base=adapted))
     found += [Variant(name=name, share=share) for name, share in CURVE.items()]
-    found += [Variant(name=f"seed {seed + n}", settings={"seed": seed + n}) for n in (1, 2)]
+    found += [
+        Variant(name=f"seed {config.seed + n}", settings={"seed": config.seed + n}) for n in (1, 2)
+    ]
     return found
 
 
@@ -114,7 +120,6 @@ def run_ablation(
     read = read_passages(dev, {}, beside=train)
     target = choose_target(passages, read, config, {})
     drawn = draw_articles(passages, count, config.seed)
-    tokenizer = hub.load_tokenizer(base)
     described = {
         "config": describe_settings(config),
         **describe_base(base),
@@ -123,15 +128,14 @@ def run_ablation(
         "data": [dict(row) for row in describe_data(train=train, dev=dev)],
     }
     work = Work(out, described)
-    recipe = Recipe(base, target, tokenizer, config, work, ())
     chance = random.Random(config.seed)
     swapped = [
         dataclasses.replace(row, text=swap_names(row.text, row.names, chance)) for row in read
     ]
     answers = []
-    for variant in _worth_training(list_variants(config.seed, adapted), drawn):
+    for variant in _worth_training(list_variants(config, adapted), drawn):
         rows = variant.select(drawn)
-        logits = _train(variant, rows, [*read, *swapped], recipe)
+        logits = _train(variant, rows, [*read, *swapped], base, target, config, work)
         own, others = np.split(logits, 2)
         answers.append(Answers(name=variant.name, passages=len(rows), logits=own, swapped=others))
     outcomes = compare_answers(
@@ -163,19 +167,21 @@ def _train(
     variant: Variant,
     rows: Sequence[LabelledPassage],
     read: Sequence[LabelledPassage],
-    recipe: Recipe,
+    base: str,
+    target: Target,
+    config: ClassifierConfig,
+    work: Work,
 ) -> npt.NDArray[np.float64]:
     """Logits of the passages to ``read``: (passages, labels)."""
     stage = variant.name.replace(" ", "-")
-    found = recipe.work.load(stage)
+    found = work.load(stage)
     if found is None:
-        own = dataclasses.replace(
-            recipe,
-            base=variant.base or recipe.base,
-            config=dataclasses.replace(recipe.config, **variant.settings),
-        )
-        found = own.logits(own.fine_tune(rows, stage), read)
-        recipe.work.keep(stage, found)
+        base = variant.base or base
+        own = dataclasses.replace(config, **variant.settings)
+        tokenizer, names = load_tokenizer(base, own)
+        recipe = Recipe(base, target, tokenizer, own, work, names=names)
+        found = recipe.logits(recipe.fine_tune(rows, stage), read)
+        work.keep(stage, found)
     return found
 
 

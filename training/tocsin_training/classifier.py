@@ -15,7 +15,6 @@ from sklearn.model_selection import GroupKFold
 
 from tocsin_eval.data import LabelledPassage, read_passages
 from tocsin_eval.tables import Source
-from tocsin_models import hub
 from tocsin_models.errors import DataError
 from tocsin_models.manifest import Manifest
 from tocsin_training.calibration import (
@@ -30,7 +29,7 @@ from tocsin_training.fit import check_tensorboard
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
-from tocsin_training.recipe import Recipe
+from tocsin_training.recipe import Recipe, load_tokenizer
 from tocsin_training.report import classifier_metrics
 from tocsin_training.targets import Matrix, choose_target
 from tocsin_training.teach import SoftPassage, check_apart, read_soft_targets
@@ -71,12 +70,12 @@ def train_classifier(
 
     # What may be mistyped comes first: work that is begun is for the same command only.
     check_tensorboard(config)
-    tokenizer = hub.load_tokenizer(base)
+    tokenizer, names = load_tokenizer(base, config)
     data = describe_data(train=train, soft=soft, dev=dev)
     problem = "single_label" if target.is_single_label else "multi_label"
     described = {"config": describe_settings(config), "problem": problem, "columns": dict(columns)}
     work = Work(out, {**described, **describe_base(base), "data": [dict(row) for row in data]})
-    recipe = Recipe(base, target, tokenizer, config, work, soft_passages)
+    recipe = Recipe(base, target, tokenizer, config, work, soft_passages, names)
     truth = target.matrix(passages)
     calibration = _calibrate(passages, truth, recipe)
     thresholds = dict(zip(labels, calibration.thresholds.round(4).tolist(), strict=True))

@@ -124,6 +124,11 @@ class ClassifierConfig(RunConfig):
         above=-1e-9,
         below=1000,
     )
+    name_tokens: bool = setting(
+        False,
+        "give each listed name a token, and all names of a kind (states, towns, people, groups) "
+        "one vector: which of them it is can then decide nothing",
+    )
     soft_passages: int = setting(
         0,
         "how many of the passages of --soft to learn from, drawn by the seed; 0 for all",

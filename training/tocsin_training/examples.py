@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
     In ``swap_share`` of the passages names are exchanged for others (``tocsin_eval.names``), drawn
     by the seed, the ``epoch`` and the row: the same run reads the same text after a restart too.
     From epoch ``pair_from`` on each also has ``other_ids``, the passage with names drawn again.
+    ``shared`` are tokens that are read as others (``name_tokens``).
     """
 
     epoch = 0
@@ -38,6 +39,7 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
         seed: int,
         swap_share: float = 0.0,
         pair_from: float = math.inf,
+        shared: Mapping[int, int] | None = None,
     ) -> None:
         self._rows = rows
         self._tokenizer = tokenizer
@@ -45,6 +47,7 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
         self._seed = seed
         self._swap_share = swap_share
         self._pair_from = pair_from
+        self._shared = shared or {}
 
     @property
     def is_paired(self) -> bool:
@@ -68,4 +71,4 @@ class Examples(torch.utils.data.Dataset[dict[str, Any]]):
         ids: list[int] = self._tokenizer(text, truncation=True, max_length=self._max_tokens)[
             "input_ids"
         ]
-        return ids
+        return [self._shared.get(token, token) for token in ids]

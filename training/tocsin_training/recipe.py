@@ -17,10 +17,21 @@ from tocsin_models import hub
 from tocsin_training.config import ClassifierConfig
 from tocsin_training.examples import Examples, Row
 from tocsin_training.fit import Example, fit
+from tocsin_training.name_tokens import NameTokens, add_name_tokens
 from tocsin_training.progress import say
 from tocsin_training.targets import Loss, Target, choose_loss, choose_pair_loss
 from tocsin_training.teach import SoftPassage
 from tocsin_training.work import Work
+
+
+def load_tokenizer(base: str, config: ClassifierConfig) -> tuple[Any, NameTokens | None]:
+    """The tokenizer of a base, and the names that were added to it where ``name_tokens`` is set.
+
+    Raises:
+        ModelNotFound: ``base`` cannot be loaded.
+    """
+    tokenizer = hub.load_tokenizer(base)
+    return tokenizer, add_name_tokens(tokenizer) if config.name_tokens else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,7 +43,8 @@ class Recipe:
     tokenizer: Any
     config: ClassifierConfig
     work: Work
-    soft: Sequence[SoftPassage]
+    soft: Sequence[SoftPassage] = ()
+    names: NameTokens | None = None
 
     def fine_tune(
         self,
@@ -76,16 +88,24 @@ class Recipe:
         model = hub.load_sequence_classifier(
             self.base, self.target.labels, self.target.problem_type
         )
+        if self.names:
+            self.names.begin(model)
         last_epoch = math.ceil(config.epochs) - 1 if config.pair_names else math.inf
         examples = Examples(
-            rows, self.tokenizer, config.max_tokens, seed, config.swap_names, last_epoch
+            rows,
+            self.tokenizer,
+            config.max_tokens,
+            seed,
+            config.swap_names,
+            last_epoch,
+            self.names.shared if self.names else None,
         )
         of_pairs = choose_pair_loss(loss, self.target, config.pair_names)
 
         def of_batch(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             return (of_pairs if examples.is_paired else loss)(logits, labels)
 
-        return fit(
+        model = fit(
             model,
             model.base_model,
             examples,
@@ -94,6 +114,9 @@ class Recipe:
             checkpoints,
             of_batch,
         )
+        if self.names:
+            self.names.tie(model)
+        return model
 
     def logits(
         self, model: torch.nn.Module, passages: Sequence[LabelledPassage]
