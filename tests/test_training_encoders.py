@@ -120,7 +120,14 @@ def test_every_family_trains_and_answers_alike_inside_and_outside_tocsin(
     is_single_label = family in ("roberta", "electra")
     train, dev = tables(tmp_path, is_single_label)
     config = ClassifierConfig(
-        folds=2, int8=False, bf16=False, max_steps=2, batch_size=4, max_tokens=48, layer_decay=0.5
+        folds=2,
+        int8=False,
+        bf16=False,
+        max_steps=2,
+        batch_size=4,
+        max_tokens=48,
+        layer_decay=0.5,
+        name_tokens=True,
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two wait for each other longer than so small a network runs
@@ -129,8 +136,14 @@ def test_every_family_trains_and_answers_alike_inside_and_outside_tocsin(
     problem = "single_label" if is_single_label else "multi_label"
     assert read_manifest(tmp_path / "out").training["problem"] == problem
 
-    # Of several lengths, so that some are padded.
-    texts = [SENTENCES[0], f"{SENTENCES[1]} {SENTENCES[2]}", "Ships."]
+    # Of several lengths, so that some are padded, and two that differ in a listed name alone.
+    texts = [
+        SENTENCES[0],
+        f"{SENTENCES[1]} {SENTENCES[2]}",
+        "Ships.",
+        "To Iran.",
+        "To Saudi Arabia.",
+    ]
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "out", attn_implementation="eager"
     ).eval()
@@ -147,6 +160,7 @@ def test_every_family_trains_and_answers_alike_inside_and_outside_tocsin(
     assert found.is_single_label == is_single_label
     assert tuple(model.config.id2label.values()) == found.labels
     assert np.abs(found.probabilities - expected.numpy()).max() < min(1e-4, spread / 10)
+    assert expected[3].numpy() == pytest.approx(expected[4].numpy(), abs=spread / 100)
 
 
 def test_the_rate_falls_from_layer_to_layer_in_every_family(family: str, base: Path) -> None:
