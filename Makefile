@@ -100,7 +100,7 @@ $(JOINED): $(STANDOFF) $(STAMP)
 	@$(BIN)/tocsin train join $(STANDOFF) --texts $(NEWS)/train_cased.jsonl.zst $(NEWS)/train.jsonl.zst \
 		../shared/data/unlabelled/government-and-events.jsonl.zst --out $@
 
-PASSAGES := 8000
+PASSAGES := 10000
 ablation: $(STAMP) $(JOINED) ## train the classifier without each of its parts: an hour on two cores
 	@$(BIN)/python -m tocsin_training.ablation --train training/corpus/*.jsonl training/contrast/*.jsonl \
 		$(REAL)/train.jsonl $(JOINED) --dev $(REAL)/dev.jsonl --config training/configs/classifier.yaml \
