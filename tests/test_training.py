@@ -19,7 +19,7 @@ from tocsin_models.manifest import EMBEDDED, read_manifest
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph
 from tocsin_models.summariser import load_summariser
-from tocsin_training import classifier, quantise
+from tocsin_training import quantise, recipe
 from tocsin_training.calibration import NEVER
 from tocsin_training.fit import ByteDropout, fit, set_dropout
 from tocsin_training.quantise import quantise_classifier
@@ -133,7 +133,7 @@ def test_several_seeds_are_averaged_into_one_model_of_the_same_beginning(
         members.append({name: value.clone() for name, value in done.state_dict().items()})
         return done
 
-    monkeypatch.setattr(classifier, "fit", watched)
+    monkeypatch.setattr(recipe, "fit", watched)
     train = labelled(tmp_path / "train.jsonl", 32, seed=3)
     dev = labelled(tmp_path / "dev.jsonl", 8, seed=4)
     settings = [*SETTINGS, "max_steps=3", "seeds=3", "folds_used=1"]
@@ -196,7 +196,7 @@ def test_folds_that_leave_out_no_passage_to_calibrate_on_are_refused_before_trai
     dev = labelled(tmp_path / "dev.jsonl", 8, seed=9)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     write(path, [row | {"source": f"of-{row['article']}"} for row in rows])
-    monkeypatch.setattr(classifier, "fit", lambda *_: pytest.fail("was trained"))
+    monkeypatch.setattr(recipe, "fit", lambda *_: pytest.fail("was trained"))
     refused = 0
     for article in {row["article"] for row in rows}:  # half of four are in the other fold
         settings = [*SETTINGS, "folds_used=1", f"calibration_sources=[of-{article}]"]
