@@ -133,7 +133,7 @@ def run_ablation(
         dataclasses.replace(row, text=swap_names(row.text, row.names, chance)) for row in read
     ]
     answers = []
-    for variant in _worth_training(list_variants(config, adapted), drawn):
+    for variant in _worth_training(list_variants(config, adapted), drawn, config):
         rows = variant.select(drawn)
         logits = _train(variant, rows, [*read, *swapped], base, target, config, work)
         own, others = np.split(logits, 2)
@@ -150,16 +150,20 @@ def run_ablation(
     return outcomes
 
 
-def _worth_training(variants: Sequence[Variant], drawn: Sequence[LabelledPassage]) -> list[Variant]:
-    """Without those that would read nothing, or the same as the recipe in the same way."""
+def _worth_training(
+    variants: Sequence[Variant], drawn: Sequence[LabelledPassage], config: ClassifierConfig
+) -> list[Variant]:
+    """Without those that would read nothing, or be the recipe once more."""
     kept = [variants[0]]
     for variant in variants[1:]:
         rows = variant.select(drawn)
-        is_other = len(rows) < len(drawn) or variant.settings or variant.base
-        if rows and is_other:
+        is_set_otherwise = dataclasses.replace(config, **variant.settings) != config
+        if not rows:
+            say(f"left out: {variant.name}; the data hold no such rows")
+        elif len(rows) < len(drawn) or is_set_otherwise or variant.base:
             kept.append(variant)
         else:
-            say(f"left out: {variant.name}; the data hold {'no' if not rows else 'only'} such rows")
+            say(f"left out: {variant.name}; that is what the recipe does with these data")
     return kept
 
 
@@ -234,10 +238,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _count(word: str) -> int:
-    value = int(word)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative; give 0 for all, or more")
-    return value
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is no count; give 0 for all, or more")
+    return int(word)
 
 
 if __name__ == "__main__":
