@@ -70,7 +70,9 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "related link",
         (
             # "Read more: …", "READ: …", "Also read: …", "RELATED: …", "See also: …", "Watch video: …"
-            r"(?:read|also\sread|read\salso|read\smore|read\snext|see\salso|related(?:\s(?:story|stories|article|articles|links?|content|coverage))?|more\son\sthis(?:\sstory)?|more\sfrom\s[\w\s]{2,30}|more|watch(?:\s(?:video|now|live|also|more))?|listen|video|photos|gallery|in\spictures|in\sphotos|interactive|quiz|opinion|analysis|explainer|full\scoverage|don['’]t\smiss|further\sreading)\s?[:»>|]\s?\S",
+            r"(?:read|also\sread|read\salso|read\smore|read\snext|see\salso|related(?:\s(?:story|stories|article|articles|links?|content|coverage))?|more\son\sthis(?:\sstory)?|more\sfrom\s[\w\s]{2,30}|more|watch(?:\s(?:video|now|live|also|more))?|listen|video|photos|gallery|in\spictures|in\sphotos|interactive|quiz|full\scoverage|don['’]t\smiss|further\sreading)\s?[:»>|]\s?\S",
+            # "Opinion: Why the talks failed" links; "Opinion: The talks failed." is a line of a round-up.
+            r"(?:opinion|analysis|explainer)\s?[:»>|]\s?\S(?!.*[.!]\Z)",
             # "Read the full report on our homepage.", "See the photo gallery: …", "Try our quiz: …"
             r"(?:read|see|view|watch|browse|try|take|play)\s(?:the|our|more|all)\s(?:\w+\s){0,4}(?:homepage|website|galler(?:y|ies)|quiz|coverage|stories|interactive)\b[^.]{0,60}\.?\Z",
             r"(?:click|tap)\s(?:here|to|on)\b",
