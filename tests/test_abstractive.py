@@ -280,6 +280,11 @@ def test_what_cannot_be_had_is_said(
         open_summariser(writers["bart"], device="cuda")
     with pytest.raises(ConfigError, match="int8"):
         open_summariser(writers["bart"], precision="int8")
+    # Taken in silence, each ran as something else than it was called in the record.
+    refused: list[dict[str, Any]] = [{"device": "tpu"}, {"precision": "f64"}, {"threads": 0}]
+    for asked in refused:
+        with pytest.raises(ConfigError, match=r"is (not one of|below 1)"):
+            open_summariser(writers["bart"], **asked)
     assert (
         open_summariser(writers["bart"], precision="bf16", device="cpu", threads=1).info.precision
         == "bf16"

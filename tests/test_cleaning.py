@@ -127,6 +127,10 @@ def test_a_lone_paragraph_is_body() -> None:
         "Smoke rises over Mina Saif on Monday. (AP Photo/Ada Example)",
         "Smoke rises over Mina Saif. Photo: Ada Example/Agency",
         "A tanker leaves Mina Saif in this undated file photo.",
+        "A tanker leaves Mina Saif in an undated handout photograph.",
+        "Smoke is seen over Mina Saif in this satellite image from May 3.",
+        "A tanker leaves Mina Saif in this video still from May 3.",
+        "A tanker leaves Mina Saif in this video still.",
     ],
 )
 def test_captions_are_kept_and_marked(caption: str) -> None:
@@ -140,6 +144,9 @@ def test_captions_are_kept_and_marked(caption: str) -> None:
         "The file on the raid was closed.",
         "The photo shows a burning tanker, the army said.",
         "Photographs were published by the ministry on Monday.",
+        "Nine burnt trucks can be seen in a satellite image that the ministry released on Monday.",
+        "The general vowed in a video still being verified to march on Mina Saif.",
+        "The general vowed in this video still being verified to march on Mina Saif.",
         "He filed the picture: it was never printed, he said, and nobody knew why.",
     ],
 )

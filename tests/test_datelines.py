@@ -31,6 +31,7 @@ def summariser() -> ExtractiveSummariser:
         "(CNN) -- ",
         "(CNN)",
         "(CNN)  ",
+        "Port Maren, Odrenia (CNN)",
         f"VESSALY (EP) —{' ' * 200}",
     ],
 )
@@ -41,14 +42,37 @@ def test_a_dateline_is_cut_off(dateline: str) -> None:
 def test_a_dateline_of_tokenised_text_is_cut_off() -> None:
     # The form of the data that the summariser is measured on.
     sentence = "envoys of both states met for talks ."
-    for dateline in ("-lrb- cnn -rrb- -- ", "port maren , odrenia ( cnn ) "):
+    for dateline in (
+        "-lrb- cnn -rrb- -- ",
+        "-lrb- ap -rrb- ",
+        "port maren , odrenia ( cnn ) ",
+        "port maren , odrenia ( ap ) -- ",
+    ):
         assert dateline_end(dateline + sentence) == len(dateline)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["12 men met for talks.", "al-Maruni met them for talks.", "“We met,” an envoy said."],
+)
+def test_a_sentence_behind_a_dateline_may_begin_without_a_capital(sentence: str) -> None:
+    # Who looks for the capital alone leaves the dateline in the quotation.
+    assert dateline_end(f"Vessaly, Ardesh (EP) -- {sentence}") == len("Vessaly, Ardesh (EP) -- ")
+    # No place, so that it can be no name with something said of it.
+    assert dateline_end("(EP) -- for days envoys met.") == len("(EP) -- ")
 
 
 @pytest.mark.parametrize(
     "sentence",
     [
         SENTENCE,
+        "Kadra Front (KF) - which holds the north - said it had fired.",
+        "The Lake Union (LU) –  whose troops guard the port – said so.",
+        "Ada Example (Kadra) - president since 2005 - said so.",
+        "Sen. Ada Example (R-Ohio) -- a friend of the army -- said so.",
+        "the associated press -lrb- ap -rrb- reported that five people died .",
+        "the armed forces of the pines -lrb- afp -rrb- said it had fired .",
+        "cable news network -lrb- cnn -rrb- said it had left .",
         "NATO — The alliance of the north — met for talks.",
         "UN — The council met for talks.",
         "WASHINGTON said it would send nobody.",

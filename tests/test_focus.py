@@ -111,6 +111,18 @@ def test_where_no_passage_carries_it_the_answer_says_so(summariser: ExtractiveSu
     assert ["fits into the limits" in line for line in found.warnings] == [True]
 
 
+def test_the_next_step_is_one_that_helps(summariser: ExtractiveSummariser) -> None:
+    # A headline has no limit of words: told to allow more of them, an editor would try in vain.
+    text = ARTICLE.text.replace("The general vowed", "The general left.\n\nHe vowed")
+    article = Article(id="a", text=text)
+    headline = Options(style="headline", focus=("threat",))
+    found = analyse(article, KeywordClassifier(), Chooser(summariser), headline)
+    assert ["allow a longer summary" in line for line in found.warnings] == [True]
+    longer = Options(max_sentences=2, focus=("threat",))
+    found = analyse(article, KeywordClassifier(), Chooser(summariser), longer)
+    assert found.warnings == ()
+
+
 def test_a_focus_that_nothing_can_answer_is_refused(summariser: ExtractiveSummariser) -> None:
     classifier = KeywordClassifier()
     with pytest.raises(ConfigError, match="'joy' is unknown; the labels are claim, threat"):

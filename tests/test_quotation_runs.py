@@ -14,6 +14,10 @@ from tocsin_models.quotation_runs import quotation_runs
         (["‘We won.", "We go on,’ said the mayor."], [(0, 1)]),
         (["Rain fell.", '" we won .', 'we go on , " he said .'], [(1, 2)]),
         (["Rain fell.", "' we won .", "we go on , ' he said ."], [(1, 2)]),
+        # British: the mark stands in front of the comma or the full stop.
+        (["‘It isn’t over.", "We won’t leave the port’, said the mayor."], [(0, 1)]),
+        (["Rain fell.", "'We burned nine ships.", "We go on to burn ships', he said."], [(1, 2)]),
+        (["The mayor said: ‘We won.", "We go on’."], [(0, 1)]),
         (["«We won.", "We go on.»", "“We?", "Yes.”"], [(0, 1), (2, 3)]),
     ],
 )
@@ -41,6 +45,8 @@ def test_a_quotation_ends_with_its_paragraph() -> None:
         ["They don't fire.", "It's over, isn't it."],
         ["it was ' over ' by noon .", "the port was ' lost ' by night ."],
         ["Nine 'volunteers' came.", "All were 'soldiers'."],
+        ["'Volunteers' came.", "All were 'soldiers', he said."],
+        ["‘Volunteers’ came.", "All were ‘soldiers’, he said."],
         [],
     ],
 )

@@ -61,17 +61,93 @@ def test_a_quotation_keeps_its_closing_mark() -> None:
     ]
 
 
-@pytest.mark.parametrize("rank", ["Brig-Gen.", "Brig.-Gen.", "Lt-Col.", "Maj-Gen.", "Gen."])
+@pytest.mark.parametrize(
+    "rank",
+    [
+        "Brig-Gen.",
+        "Brig.-Gen.",
+        "Lt-Col.",
+        "Maj-Gen.",
+        "Gen.",
+        "Spc.",
+        "Amb.",
+        "Wg. Cdr.",
+        "Gens.",
+        "named Ms.",
+    ],
+)
 def test_a_rank_is_not_the_end_of_a_sentence(rank: str) -> None:
     # A summary began with "Tukur Maidawa, has vowed": half a sentence, printed.
     first = f"The minister, {rank} Abo Marun, has vowed to return."
     assert cut(f"{first} He left.") == [first, "He left."]
 
 
+def test_a_fort_is_not_the_end_of_a_sentence_and_a_foot_or_an_illness_is() -> None:
+    # Told by the capital alone: "in front of the court at Ft." quotes nothing.
+    assert cut("He stood in the court at Ft. Marun. He left.") == [
+        "He stood in the court at Ft. Marun.",
+        "He left.",
+    ]
+    for first in ("The boat lay under 30 ft.", "The envoy has MS."):
+        assert cut(f"{first} Nobody died.") == [first, "Nobody died."]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "Tuesday and killed nine.",
+        "Saturdays and Sundays.",
+        "July 5 and killed nine.",
+        "Sept. 5 and killed nine.",
+        "ET and killed nine.",
+        "GMT and killed nine.",
+        "Eastern Time and killed nine.",
+        "Port Maren time (0700 GMT) and killed nine.",
+    ],
+)
+def test_an_hour_goes_on_with_its_day_and_its_time_zone(rest: str) -> None:
+    # "Tuesday and killed nine." was a sentence of its own, without anybody who killed.
+    for hour in ("6:15 a.m.", "10 p.m.", "10 P.M."):
+        first = f"Four men stormed the depot at {hour} {rest}"
+        assert cut(f"{first} Rain fell.") == [first, "Rain fell."]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "The talks failed.",
+        "On Tuesday they failed.",
+        "Tuesday’s talks failed.",
+        "Mayors of nine towns came.",
+        "Eastern towns burned.",
+        "Easterners fled.",
+        "This time on Monday they had failed.",
+        "Time was short.",
+        "Nobody came.",
+    ],
+)
+def test_an_hour_may_end_a_sentence(second: str) -> None:
+    # Joined by mistake, a quotation brings what nobody asked for.
+    assert cut(f"They met at 6 p.m. {second}") == ["They met at 6 p.m.", second]
+
+
 def test_a_long_text_is_cut_as_in_one_piece() -> None:
     # Long texts are read piece by piece: a seam inside a sentence would cut it in two.
     sentence = "The militia said it had struck the depot at Tell Marun. "
     assert cut(sentence * 2_000) == [sentence.strip()] * 2_000
+
+
+@pytest.mark.parametrize("word", ["abcdef", "abcdef\t", "x" * 7_990 + " y", " "])
+def test_a_text_without_an_end_is_cut_between_words(word: str) -> None:
+    # A transcript has no full stop for pages: half a word was the end of one quotation, half the
+    # beginning of the next.
+    text = f"{word} " * 3_000 if len(word) < 100 else f"{word} " * 20
+    assert " ".join(cut(text)).split() == text.split()
+
+
+def test_a_word_that_is_longer_than_a_piece_is_read_whatever_it_costs() -> None:
+    # Waiting for white space that never comes would be waiting for ever.
+    assert "".join(cut("x" * 50_000)) == "x" * 50_000
 
 
 @pytest.mark.parametrize(
@@ -98,7 +174,8 @@ def test_tokenised_lower_case_text_is_cut_at_its_marks(
 
 
 @pytest.mark.parametrize(
-    "unit", ["“Aa bb. ", "Brig-Gen. ", "' a . ", "a . ", "(", "\n", "\u2028. B", "[1]"]
+    "unit",
+    ["“Aa bb. ", "Brig-Gen. ", "' a . ", "a . ", "(", "\n", "\u2028. B", "[1]", "a ", "6 a.m. ET "],
 )
 def test_hostile_text_takes_linear_time(unit: str) -> None:
     # One text of unclosed quotation marks took sentencex 3.5 s; a service would stall on it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tocsin_models.backends import Hint, Precision
+from tocsin_models.backends import Hint, Precision, refuse_unknown
 from tocsin_models.errors import ConfigError, ModelError
 from tocsin_models.grounding import Written, ground, most_telling
 from tocsin_models.manifest import EMBEDDED, FILE_NAME, Manifest, file_sha256, read_manifest
@@ -114,6 +114,7 @@ def load_abstractive(
         ModelError: it is no encoder-decoder.
         ConfigError: the device, the number of threads or the precision cannot be had.
     """
+    refuse_unknown(device, threads, precision)
     if precision == "int8":
         raise ConfigError("precision", ["int8: an abstractive model runs in f32 or bf16"])
     directory = fetch_directory(source)

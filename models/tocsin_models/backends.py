@@ -106,12 +106,7 @@ def open_network(
         ConfigError: the device is unknown or absent, threads are below 1, or the network cannot run
             in the precision on that device.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError("device", [f"{device!r} is not one of auto, cpu, cuda"])
-    if precision not in (known := get_args(Precision)):
-        raise ConfigError("precision", [f"{precision!r} is not one of {', '.join(known)}"])
-    if threads is not None and threads < 1:
-        raise ConfigError("threads", [f"{threads} is below 1"])
+    refuse_unknown(device, threads, precision)
     if device == "cuda" or (device == "auto" and may_have_gpu()):
         import torch
 
@@ -123,6 +118,16 @@ def open_network(
                 ["cuda: torch finds no GPU; use --device cpu, or install a CUDA build of torch"],
             )
     return OpenVinoRunner(network, threads, precision, hint)
+
+
+def refuse_unknown(device: str, threads: int | None, precision: str) -> None:
+    """Raises ConfigError for what no model can be loaded with, on any machine."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError("device", [f"{device!r} is not one of auto, cpu, cuda"])
+    if precision not in (known := get_args(Precision)):
+        raise ConfigError("precision", [f"{precision!r} is not one of {', '.join(known)}"])
+    if threads is not None and threads < 1:
+        raise ConfigError("threads", [f"{threads} is below 1"])
 
 
 def may_have_gpu() -> bool:

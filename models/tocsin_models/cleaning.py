@@ -30,9 +30,11 @@ _CAPTION_END = re.compile(
     re.IGNORECASE,
 )
 _CAPTION_MIDDLE = re.compile(
-    # "… in this undated file photo.", "… are seen in this handout image …"
-    r"\bin\s(?:this|an?)\s(?:undated\s|still\s)?(?:file|handout|undated|archive|satellite|video|screen)\s?"
-    r"(?:photo(?:graph)?|image|picture|frame|grab|still)\b",
+    # "… in this undated file photo.", "… are seen in this satellite image …". Reporters write of "a
+    # satellite image" or "a video still being verified", too.
+    r"\bin\s(?:this\s(?:undated\s|still\s)?(?:file|handout|undated|archive|satellite|video|screen)\s?"
+    r"(?:photo(?:graph)?|image|picture|frame|grab|still(?=\s(?:from|image|issued|made|obtained|provided|released|taken)\b|\W*\Z|[^\w\s]))|"
+    r"an?\s(?:undated\s)?(?:file|handout|undated)\s?(?:photo(?:graph)?|image|picture))\b",
     re.IGNORECASE,
 )
 _FULL_STOP = re.compile(r"[.…。।۔]['\"”’»)\]]*\Z")

@@ -42,6 +42,6 @@ def focus_warnings(
     if focus.carriers and not any(item.passage in focus.carriers for item in summary.sentences):
         lines.append(
             f"focus: no sentence of a passage that carries {' or '.join(focus.labels)} fits into "
-            "the limits; allow more words"
+            "the limits; allow a longer summary"
         )
     return tuple(lines)

@@ -16,6 +16,8 @@ _VERB = r"(?:is|are|was|were|has|have|had|will|would|could|should|may|might|must
 _APOSTROPHE = r"(?:\s?['’]\s?(?:s|d|ll|re|ve|m))"
 # "This week", "those who fled", "that the army …" point at nothing that was said before.
 _NOT_SAID_BEFORE = r"(?:week|weekend|month|year|morning|afternoon|evening|night|summer|autumn|fall|winter|spring|season|century|decade|time|monday|tuesday|wednesday|thursday|friday|saturday|sunday|days|january|february|march|april|may|june|july|august|september|october|november|december|country|nation|newspaper|article|story|report|file|picture|photo|image|video)\b"
+# "Her Majesty's government": whoever it is has that for a name.
+_TITLE = r"(?:majest(?:y|ies)|holiness|beatitude|eminence|excellenc(?:y|ies)|(?:(?:royal|serene|imperial)\s)?highness(?:es)?)\b"
 _RELATIVE = r"(?:who|whose|with|in|from|at|on|of|without|near|under|over|still|killed|injured|wounded|arrested|affected|involved|responsible|present|caught|living|taking|attending|looking|seeking|hoping)\b"
 
 _POINTS_BACK = re.compile(
@@ -24,7 +26,7 @@ _POINTS_BACK = re.compile(
             # "He added …", "she 's", "They 've". "They say" of nobody is rare in news.
             rf"{_PERSON}{_APOSTROPHE}?\b",
             # "His brother …", "Their boat …"
-            r"(?:his|her|hers|their|theirs|its)\b",
+            rf"(?:his|her|hers|their|theirs|its)\b(?!\s{_TITLE})",
             rf"it{_APOSTROPHE}?\b",
             # "This was …", "That, he said", "These are"; "this attack", "those claims"
             rf"(?:this|that|these|those){_APOSTROPHE}?\s?{_VERB}(?!\w)",
@@ -38,7 +40,7 @@ _POINTS_BACK = re.compile(
             r"(?:one|two|three|four|some|many|most|all|none|each|several|half|both|neither|any|few)\sof\s(?:them|these|those|whom)\b",
             # "At the time, …", "After that, …", "Since then …", "As a result …"
             r"(?:at|by|until|since|before|after)\s(?:the\ssame\stime|that(?:\s(?:time|point|stage|moment))?|then)\s?(?:,|\b(?:he|she|they|it|the)\b)",
-            r"(?:as\s(?:a\sresult|such|a\sconsequence)|in\s(?:addition|response|turn|contrast|return|particular|other\swords|doing\sso|that\scase)|by\s(?:contrast|comparison)|on\sthe\s(?:other\shand|contrary)|for\s(?:example|instance|that\sreason|this\sreason)|because\sof\s(?:this|that)|despite\s(?:this|that)|even\sso|that\ssaid|if\s(?:so|not)|instead\s?,|likewise|similarly|however\s?,|therefore|thus|hence|consequently|nevertheless|nonetheless|moreover|furthermore|otherwise|besides\s?,|conversely|afterwards?|thereafter|nor)(?!\w)",
+            r"(?:as\s(?:a\sresult|such|a\sconsequence)|in\s(?:addition|response|turn|contrast|return|particular|other\swords|doing\sso|that\scase)|by\s(?:contrast|comparison)|on\sthe\s(?:other\shand|contrary)|for\s(?:example|instance|that\sreason|this\sreason)|because\sof\s(?:this|that)|despite\s(?:this|that)|even\sso|that\ssaid|if\s(?:so|not)|instead\s?,|likewise|similarly|however\s?,|therefore|thus|hence|consequently|nevertheless|nonetheless|moreover|furthermore|otherwise|besides\s?,|conversely|afterwards?|thereafter|nor(?![-'’]))(?!\w)",
         )
     ),
 )
@@ -61,7 +63,7 @@ _AND_THEN_A_PERSON = re.compile(
 )
 # A conjunction in front of a whole sentence: it takes up the one before.
 _CONJUNCTION = re.compile(
-    r"(?:and|but|or|yet|so)\b\s?,?(?!\s?(?:far|called|many|much|few|long|great|strong|severe|serious)\b)"
+    r"(?:and|but|or|yet|so)\b(?![-\u2011])\s?,?(?!\s?(?:far|called|many|much|few|long|great|strong|severe|serious)\b)"
 )
 # "…," he said; and a quotation that is all there is of its sentence.
 _MARK = r"(?:``|''|[“”„«»\"‘’'])"
@@ -73,6 +75,8 @@ _SAID_BY_NOBODY = re.compile(
     rf"{_MARK}\s?(?:[^“”„«»\"‘’'`]|(?<=\w)[’']|(?<!\w)[’'](?=\w))+{_MARK}\Z"
 )
 _EDGE = re.compile(r"[-–—•*·\s]+")
+# "IT systems failed"; in "IT WAS the army that …" and "IT'S WAR" it is the word.
+_COMPUTING = re.compile(r"\bIT\b(?!['’]|\s[A-Z]{2})")
 
 
 _LONGEST = 600
@@ -80,7 +84,7 @@ _LONGEST = 600
 
 def starts_in_mid_air(sentence: str) -> bool:
     """Whether a sentence can only be understood with the one before it."""
-    text = " ".join(sentence[:_LONGEST].lower().split())
+    text = " ".join(_COMPUTING.sub("computing", sentence[:_LONGEST]).lower().split())
     text = text[edge.end() :] if (edge := _EDGE.match(text)) else text
     if _AND_THEN_A_PERSON.match(text) or _CONJUNCTION.match(text):
         return True

@@ -3,7 +3,7 @@
 A quotation ends with its paragraph at the latest: news opens each paragraph of a long one with a
 mark and closes only the last. Straight marks look alike at both ends and are told by what stands
 beside them, and else by counting. Single ones look like apostrophes too: they count where a
-sentence, a colon or a comma is in front of the first and a stop in front of the last.
+sentence, a colon or a comma is in front of the first and a stop on either side of the last.
 """
 
 import re
@@ -91,8 +91,19 @@ def _single_role(sentence: str, found: re.Match[str]) -> _Role:
         if before[-1:] in ".,!?…":
             return "closes"
         return "neither" if before[-1:] == "s" else "either"
+    if after[0] in ",.;:?!" and before[-1:].isalnum():
+        # British: "… in the city’, said Haddad." But "'over', he said" closes what it opened.
+        return "neither" if _opens_a_word(before) else "closes"
     is_lead_in = not before.strip() or before.rstrip()[-1] in ":,"
     return "opens" if is_lead_in and is_free_left and after[0].isupper() else "neither"
+
+
+def _opens_a_word(before: str) -> bool:
+    """Whether the last straight mark stands in front of a word."""
+    place = before.rfind("'")
+    return (
+        place >= 0 and not before[max(0, place - 1) : place].strip() and before[place + 1].isalnum()
+    )
 
 
 def _role_of_free_mark(sentence: str, found: re.Match[str]) -> _Role:

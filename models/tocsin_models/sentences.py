@@ -24,6 +24,8 @@ _SAFE = (
 # sentencex looks for the partner of every opening quotation mark to the end of its input: 200,000
 # characters of unclosed ones take 3.5 s in one piece and 0.3 s in pieces of this many characters.
 _PIECE = 8_000
+# All of a piece but its last word, which may go on in the next.
+_WORDS = re.compile(r".*\S(?=\s)", re.DOTALL)
 
 # A mark that stands alone between white space ends a sentence of tokenised text. "..." does not: it
 # stands alone in the middle of sentences too.
@@ -32,8 +34,24 @@ _TOKEN = re.compile(r"\S+")
 _CLOSERS = frozenset((")", "]", "}", "-rrb-", "-rsb-", "''", "”", "’", "»"))
 _STRAIGHT_QUOTES = frozenset(('"', "'"))
 
-# sentencex knows "Gen." and not "Brig-Gen.": the name behind it is no new sentence.
-_RANK = re.compile(r"\w\.?-(?:Gen|Col|Maj|Lt|Adm|Cdr|Capt|Sgt|Insp|Supt|Comm)\.$", re.IGNORECASE)
+# sentencex knows "Gen." and neither "Brig-Gen." nor "Spc.", and not every "Ms.": the name behind it
+# is no new sentence. "Ft." is a fort only with its one capital, and "MS." an illness.
+_RANK = re.compile(
+    r"(?:\w\.?-(?:Gen|Col|Maj|Lt|Adm|Cdr|Capt|Sgt|Insp|Supt|Comm)|"
+    r"(?<![\w.-])(?:Spc|Amb|Atty|Cdr|Comdr|Cdre|Flt|Ldr|Sqn|Wg|Mohd|Gens|Cols|Lts|Sgts|Govs|(?-i:Ft|Spec|Mr|Mrs|Ms)))\.$",
+    re.IGNORECASE,
+)
+# And it ends a sentence behind "6 a.m." wherever a capital follows; a day or a time zone goes on.
+_HOUR = re.compile(r"(?<![^\W\d])[ap]\.\s?m\.$", re.IGNORECASE)
+_DAY_OR_ZONE = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b(?!['’]s)|"
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|"
+    r"Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?\s\d|"
+    r"(?:[ECMP][SD]?T|GMT|UTC|BST|CES?T|EES?T|I[RS]?ST|JST|MSK|AE[SD]T)\b|"
+    r"(?:Eastern|Central|Mountain|Pacific|Greenwich|Local)(?:\s\w+)?\s[Tt]ime\b|"
+    # "9 p.m. New Delhi time (1530 GMT)", "9 p.m. Perth time on Saturday"
+    r"(?!Th|Last|Next|Every)[A-Z]\w+(?:\s[A-Z]\w+)?\s[Tt]ime\s(?:\(|on\b)"
+)
 
 # A quotation that has run for this many sentences was a plural possessive ("the troops ' camp").
 _LONGEST_QUOTATION = 8
@@ -65,10 +83,18 @@ def _append(spans: list[Span], text: str, start: int, end: int) -> None:
     if start == end:
         return
     is_rest = not any(map(str.isalnum, text[start:end]))
-    if spans and (is_rest or _RANK.search(text, max(spans[-1][0], spans[-1][1] - 8), spans[-1][1])):
+    if spans and (is_rest or _goes_on(text, spans[-1], start)):
         spans[-1] = (spans[-1][0], end)
     else:
         spans.append((start, end))
+
+
+def _goes_on(text: str, previous: Span, start: int) -> bool:
+    """Whether what begins at ``start`` belongs to the sentence before it."""
+    tail = max(previous[0], previous[1] - 8), previous[1]
+    if _RANK.search(text, *tail):
+        return True
+    return bool(_HOUR.search(text, *tail) and _DAY_OR_ZONE.match(text, start))
 
 
 def _cased_sentences(text: str, language: str) -> Iterator[Span]:
@@ -79,8 +105,12 @@ def _cased_sentences(text: str, language: str) -> Iterator[Span]:
         sentences = sentencex.segment(language, piece)
         # The last sentence of a piece may go on in the next: unless it is the only one, it is read
         # again.
-        if start + _PIECE < len(safe) and len(sentences) > 1:
-            sentences.pop()
+        if start + _PIECE < len(safe):
+            if len(sentences) > 1:
+                sentences.pop()
+            else:
+                words = _WORDS.match(piece)
+                sentences = [words.group() if words else piece]
         for sentence in sentences:
             yield start, start + len(sentence)
             start += len(sentence)
