@@ -82,11 +82,12 @@ def test_figures_are_those_of_scikit_learn_and_the_difference_is_paired() -> Non
     moved = logits.copy()
     moved[:30] *= -1
     answers = [
-        Answers(name="one", passages=8, logits=logits, swapped=moved),
-        Answers(name="same", passages=8, logits=logits * 2, swapped=logits * 2),
-        Answers(
-            name="noise", passages=4, logits=logits * 0 + chance.random(truth.shape), swapped=moved
-        ),
+        Answers(name=name, passages=size, scores=own, given=own > 0, given_swapped=others > 0)
+        for name, size, own, others in (
+            ("one", 8, logits, moved),
+            ("same", 8, logits * 2, logits * 2),
+            ("noise", 4, chance.random(truth.shape), moved),
+        )
     ]
     has_name = np.arange(300) < 60
     one, same, noise = compare_answers(answers, truth, articles, has_name, 0)
@@ -103,6 +104,9 @@ def test_figures_are_those_of_scikit_learn_and_the_difference_is_paired() -> Non
     assert len(lines) == 5
     assert lines[2].startswith("| one | 8 |")
     assert "50.0%" in lines[2]
+    # Where no passage holds a name there is no share of them.
+    [bare] = compare_answers(answers[:1], truth, articles, np.zeros(300, dtype=bool), 0)
+    assert render_outcomes([bare]).endswith("| – |\n")
 
 
 def test_every_variant_is_trained_once_and_the_table_and_the_curve_are_written(
@@ -169,8 +173,10 @@ def test_what_the_data_do_not_hold_is_left_out_and_said(
     ("words", "told"),
     [
         (["--out", "taken"], "--out exists and is not empty"),
+        (["--out", "."], "--out has no name of its own"),
         (["--out", "new", "swap_name=1"], "did you mean swap_names?"),
         (["--out", "new", "--dev", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--out", "new", "--dev", "quiet.jsonl"], "no row of --dev has 'threat'"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_trained(
@@ -181,6 +187,9 @@ def test_a_mistake_is_told_before_anything_is_trained(
     monkeypatch.chdir(tmp_path)
     table(Path("train.jsonl"), 8, 1, ["desk"])
     table(Path("dev.jsonl"), 4, 2, ["desk"])
+    rows = Path("dev.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    quiet = "".join(row for row in rows if "threat" not in row)
+    Path("quiet.jsonl").write_text(quiet, encoding="utf-8")
     Path("taken").mkdir()
     Path("taken/file").touch()
     assert main(["--train", "train.jsonl", "--dev", "dev.jsonl", *words]) == 2

@@ -114,8 +114,8 @@ def test_no_text_left_is_said(tiny_base: Path, tmp_path: Path) -> None:
     texts = write(tmp_path / "texts.jsonl", [HELD])
     with pytest.raises(DataError, match="no row is left"):
         adapt_encoder([texts], [texts], str(tiny_base), tmp_path / "out", CONFIG)
-    long = AdaptConfig(max_tokens=200)
-    with pytest.raises(DataError, match="less text than one row of 200 tokens"):
+    long = AdaptConfig(max_tokens=100)
+    with pytest.raises(DataError, match="less text than one row of 100 tokens"):
         adapt_encoder([texts], [], str(tiny_base), tmp_path / "out", long)
     assert not (tmp_path / "out").exists()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from tocsin_eval.data import data_sha256, read_passages, read_summaries
+from tocsin_eval.data import data_sha256, read_both, read_passages, read_summaries
 from tocsin_models.errors import DataError
 
 SECRET = "the brigade crossed at dawn"
@@ -110,6 +110,21 @@ def test_the_same_id_in_two_files_is_refused(tmp_path: Path) -> None:
     second = write(tmp_path / "two.jsonl", passage("x"))
     with pytest.raises(DataError, match=r"two.jsonl, line 1: id 'x' was already used in .*one"):
         read_passages([first, second])
+
+
+def test_mistakes_of_what_is_trained_on_and_of_what_is_held_out_are_told_together(
+    tmp_path: Path,
+) -> None:
+    # Else the second file's come out on the next run, after the first ones were mended.
+    paths = [write(tmp_path / f"{name}.jsonl", passage("x"), {"id": "y"}) for name in ("a", "b")]
+    with pytest.raises(DataError) as caught:
+        read_both(paths[:1], paths[1:])
+    assert all(f"{path}, line 2" in str(caught.value) for path in paths)
+    # The same id in both is no mistake of either: they are two sets.
+    good = [write(tmp_path / f"{name}.jsonl", passage("x")) for name in ("c", "d")]
+    assert [[row.id for row in rows] for rows in read_both(good[:1], good[1:])] == [["x"], ["x"]]
+    with pytest.raises(DataError, match=r"empty.jsonl: no labelled passage"):
+        read_both(good[:1], [write(tmp_path / "empty.jsonl")])
 
 
 def test_a_file_cut_short_is_refused_even_between_two_lines(tmp_path: Path) -> None:

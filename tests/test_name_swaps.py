@@ -117,3 +117,8 @@ def test_mistakes_are_one_line_and_exit_code_2(
         main(["--data", str(table), "--passages", "0"])
     assert stop.value.code == 2
     assert "0 is too small; give 1 or more" in capsys.readouterr().err
+    # numpy's own complaint would come after all the scoring, as a traceback.
+    with pytest.raises(SystemExit) as stop:
+        main(["--data", str(table), "--seed", "-1"])
+    assert stop.value.code == 2
+    assert "give a whole number, 0 or more" in capsys.readouterr().err

@@ -31,6 +31,13 @@ DRAWN: dict[str, Callable[[], str]] = {
 }
 
 
+def test_a_value_outside_of_its_own_interval_is_drawn() -> None:
+    # Of few articles a perfect score lies above all resamples; matplotlib draws no negative bar,
+    # and the hours of an ablation would end in a traceback.
+    svg = plots.plot_learning_curve([8, 16], {"F1": [Interval(value=1.0, low=0.4, high=0.8)] * 2})
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_plot_is_well_formed_and_the_same_each_time(name: str) -> None:
     # A date or a random id would make two reports of one record differ.

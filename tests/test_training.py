@@ -370,7 +370,7 @@ def test_a_classifier_is_no_beginning_of_a_summariser(trained: Path, tmp_path: P
     table = articles(tmp_path / "train.jsonl", 4, seed=1)
     dev = articles(tmp_path / "dev.jsonl", 2, seed=2)
     with pytest.raises(ModelError, match="holds a classifier; give an encoder or a summariser's"):
-        train_summariser([table], [dev], str(trained), tmp_path / "out", None, [])
+        train_summariser([table], [dev], str(trained), tmp_path / "out", None, ["max_tokens=48"])
 
 
 def test_quantising_refuses_what_it_cannot_do_and_changes_nothing(

@@ -12,6 +12,7 @@ from tests.test_training import OPENINGS, PLAIN, THREATS, labelled, write
 
 from tocsin_models import hub
 from tocsin_models.classifier import load_classifier
+from tocsin_models.errors import ConfigError
 from tocsin_models.manifest import read_manifest
 from tocsin_training.classifier import train_classifier
 from tocsin_training.config import ClassifierConfig
@@ -110,6 +111,27 @@ def tables(folder: Path, is_single_label: bool) -> tuple[Path, Path]:
         ]
         made.append(write(folder / f"{name}.jsonl", rows))
     return made[0], made[1]
+
+
+def test_windows_longer_than_what_a_family_has_positions_for_are_refused_at_once(
+    family: str, base: Path, tmp_path: Path
+) -> None:
+    """Without it torch fails in the middle of a training, or a model is written whose manifest
+    promises windows that end in a traceback."""
+    # RoBERTa's first positions are the padding's; the other two know distances and angles.
+    room = {"roberta": 68, "deberta-v2": None, "modernbert": None}.get(family, 70)
+    assert hub.longest_input(str(base)) == room
+    if room is None:
+        return
+    encoder = hub.load_encoder(str(base))
+    encoder(input_ids=torch.full((1, room), 5))
+    with pytest.raises((IndexError, RuntimeError)):
+        encoder(input_ids=torch.full((1, room + 1), 5))
+    train, dev = tables(tmp_path, is_single_label=False)
+    config = ClassifierConfig(folds=2, max_tokens=room + 1)
+    with pytest.raises(ConfigError, match=f"max_tokens: {room + 1} is more than the {room} tokens"):
+        train_classifier([train], [dev], str(base), tmp_path / "out", config)
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_every_family_trains_and_answers_alike_inside_and_outside_tocsin(

@@ -21,7 +21,7 @@ def rows(*labels: str, prefix: str = "t") -> list[LabelledPassage]:
             article=f"{prefix}{index}",
             text="One.",
             labels=tuple(sorted(filter(None, word.split(",")))),
-            source="",
+            source="wire",
         )
         for index, word in enumerate(labels)
     ]
@@ -55,10 +55,23 @@ def test_the_data_say_whether_a_row_has_one_label_or_many() -> None:
         (rows("a", "b", ""), [], {"problem": "single_label"}, {}, "'t2' the first of them"),
         (rows("a", "a", "a"), [], {"problem": "single_label"}, {}, "needs two labels or more"),
         (TRAIN, [], {}, {"labels": "fire+talks+rain"}, "label 'rain' is 1 in no row of --train"),
-        (TRAIN, [], {"calibration_sources": ["wire"]}, {}, "calibration_sources=[] takes them all"),
+        (
+            TRAIN,
+            [],
+            {"calibration_sources": ["wire", "wir"]},
+            {},
+            "source 'wir'; there are ['wire']",
+        ),
         (TRAIN, [], {"folds_used": 4}, {}, "folds_used=4 is more than folds=3; set folds_used=0"),
         (TRAIN, [], {"threshold_policy": "precision=0.9"}, {}, "set problem=multi_label, or leave"),
         (TRAIN, [], {"pair_names": 8.0, "swap_names": 0.0}, {}, "set swap_names above 0, or pair"),
+        (
+            TRAIN,
+            [],
+            {"pair_names": 8.0, "max_steps": 9},
+            {},
+            "max_steps=9 takes the place of epochs",
+        ),
     ],
 )
 def test_data_that_cannot_be_learnt_from_are_refused(
@@ -72,6 +85,21 @@ def test_data_that_cannot_be_learnt_from_are_refused(
         choose_target(train, dev, ClassifierConfig(**settings), columns)  # type: ignore[arg-type]
     assert problem in str(caught.value)
     assert len(caught.value.problems) == 1
+
+
+def test_what_is_not_calibrated_needs_no_folds_and_no_source() -> None:
+    """Without it the ablation of the shipped recipe would refuse every desk's data."""
+    config = ClassifierConfig(calibration_sources=["nowhere"], folds=100, folds_used=99)
+    assert choose_target(TRAIN, [], config, {}, is_calibrated=False).labels == ("fire", "talks")
+
+
+def test_decisions_without_thresholds_are_the_best_label_or_the_likely_ones() -> None:
+    """Without it the ablation gives a row of single labels none or several of them."""
+    logits = np.array([[-2.0, -1.0], [3.0, 1.0]])
+    single = Target(labels=("a", "b"), is_single_label=True)
+    assert single.decide(logits).tolist() == [[False, True], [True, False]]
+    many = Target(labels=("a", "b"), is_single_label=False)
+    assert many.decide(logits).tolist() == [[False, False], [True, True]]
 
 
 def test_a_precision_of_labels_that_are_scored_apart_is_not_refused() -> None:

@@ -116,6 +116,30 @@ def read_passages(
     return reader.passages
 
 
+def read_both(
+    train: Sequence[Source], dev: Sequence[Source], columns: Mapping[str, str] | None = None
+) -> tuple[list[LabelledPassage], list[LabelledPassage]]:
+    """What is trained on and what is held out, each as ``read_passages`` gives it.
+
+    Raises:
+        DataError: as there, with every mistake of both.
+    """
+    problems = Problems()
+    found = []
+    for sources, beside in ((train, dev), (dev, train)):
+        reader = _Reader(columns or {}, [*beside, *sources], has_summaries=False, problems=problems)
+        for source in sources:
+            reader.read(source)
+        found.append(reader.passages)
+    problems.raise_if_any()
+    for sources, passages in zip((train, dev), found, strict=True):
+        if not passages:
+            raise DataError(
+                f"{_names(sources)}: no labelled passage to read; at least one is needed"
+            )
+    return found[0], found[1]
+
+
 def read_summaries(
     source: Source, limit: int | None = None, columns: Mapping[str, str] | None = None
 ) -> list[ReferenceSummary]:
@@ -151,10 +175,11 @@ class _Reader:
         *,
         has_passages: bool = True,
         has_summaries: bool = True,
+        problems: Problems | None = None,
     ) -> None:
         self.passages: list[LabelledPassage] = []
         self.summaries: list[ReferenceSummary] = []
-        self.problems = Problems()
+        self.problems = Problems() if problems is None else problems
         self._columns = columns
         self._has_passages = has_passages
         self._has_summaries = has_summaries

@@ -80,6 +80,12 @@ def _at_least_one(word: str) -> int:
     return value
 
 
+def _seed(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is no seed; give a whole number, 0 or more")
+    return int(word)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was found; with a mistake, one line on standard error, and return 2."""
     parser = argparse.ArgumentParser(prog="python -m tocsin_eval.name_swaps", description=__doc__)
@@ -88,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--passages", type=_at_least_one, default=200, help="how many to swap names in; 1 or more"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_seed, default=0, help="of the draws; 0 or more")
     asked = parser.parse_args(arguments)
     try:
         found = measure_flips(

@@ -214,9 +214,10 @@ def plot_learning_curve(sizes: Sequence[int], numbers: Mapping[str, Sequence[Int
             axes.errorbar(
                 sizes,
                 values,
+                # With few articles a value may lie outside of its own interval.
                 yerr=[
-                    [item.value - item.low for item in found],
-                    [item.high - item.value for item in found],
+                    [max(item.value - item.low, 0.0) for item in found],
+                    [max(item.high - item.value, 0.0) for item in found],
                 ],
                 linestyle="none",
                 marker=style.marker,

@@ -137,6 +137,30 @@ def build_encoder(directory: Path) -> Any:
     )
 
 
+def longest_input(source: str) -> int | None:
+    """How many tokens an encoder has positions for, special ones included; None where it has no
+    table of positions (ModernBERT turns by an angle, DeBERTa-v2 knows distances).
+
+    Raises:
+        ModelNotFound: as ``load_encoder``.
+    """
+    config = _load(transformers.AutoConfig, source)
+    # Shapes without weights: nothing is read or drawn.
+    with torch.device("meta"):
+        encoder = transformers.AutoModel.from_config(config)
+    tables = [
+        module
+        for name, module in encoder.named_modules()
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding)
+    ]
+    # RoBERTa's kin count positions from behind that of the padding, so these hold no token.
+    rooms = [
+        table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+        for table in tables
+    ]
+    return min(rooms, default=None)
+
+
 def load_sequence_classifier(
     source: str,
     labels: tuple[str, ...] | None = None,

@@ -3,9 +3,9 @@
     python -m tocsin_training.ablation --train FILES… --dev FILES… --out runs/ablation
 
 One draw of whole articles is trained on in different ways, and all are read on the same held-out
-passages. Each is one fine-tuning without folds, so nothing is calibrated: decisions are cut at 0.5,
-and average precision needs no cut. The table and the learning curve go to OUT; a run that was
-interrupted goes on with the same command.
+passages. Each is one fine-tuning without folds, so nothing is calibrated: decisions are cut at 0.5
+(of single labels the best is given), and average precision needs no cut. The table and the learning
+curve go to OUT; a run that was interrupted goes on with the same command.
 """
 
 import argparse
@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin_eval.classification import label_matrix
-from tocsin_eval.data import LabelledPassage, read_passages
+from tocsin_eval.data import LabelledPassage, read_both
 from tocsin_eval.names import swap_names
 from tocsin_eval.plots import plot_learning_curve
 from tocsin_models import hub
-from tocsin_models.errors import TocsinError
+from tocsin_models.errors import DataError, TocsinError
 from tocsin_training.config import ClassifierConfig, describe_settings, load_config
 from tocsin_training.outcomes import Answers, Outcome, compare_answers, render_outcomes
 from tocsin_training.output import check_out, describe_data, move_directory
@@ -116,9 +116,13 @@ def run_ablation(
         ModelNotFound: a base cannot be loaded.
     """
     check_out(out)
-    passages = read_passages(train, {}, beside=dev)
-    read = read_passages(dev, {}, beside=train)
-    target = choose_target(passages, read, config, {})
+    passages, read = read_both(train, dev)
+    target = choose_target(passages, read, config, {}, is_calibrated=False)
+    if lacking := sorted(set(target.labels) - {label for row in read for label in row.labels}):
+        raise DataError(
+            f"no row of --dev has {', '.join(map(repr, lacking))}, so nothing can be told of it; "
+            "add rows that have it"
+        )
     drawn = draw_articles(passages, count, config.seed)
     described = {
         "config": describe_settings(config),
@@ -136,8 +140,17 @@ def run_ablation(
     for variant in _worth_training(list_variants(config, adapted), drawn, config):
         rows = variant.select(drawn)
         logits = _train(variant, rows, [*read, *swapped], base, target, config, work)
-        own, others = np.split(logits, 2)
-        answers.append(Answers(name=variant.name, passages=len(rows), logits=own, swapped=others))
+        scores = np.split(target.probabilities(logits), 2)
+        given = np.split(target.decide(logits), 2)
+        answers.append(
+            Answers(
+                name=variant.name,
+                passages=len(rows),
+                scores=scores[0],
+                given=given[0],
+                given_swapped=given[1],
+            )
+        )
     outcomes = compare_answers(
         answers,
         label_matrix([row.labels for row in read], target.labels),

@@ -16,7 +16,7 @@ from tocsin_eval.tables import Source
 from tocsin_models import hub
 from tocsin_models.errors import DataError, ModelNotFound
 from tocsin_training.config import AdaptConfig, describe_settings
-from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.fit import Example, check_length, check_tensorboard, fit
 from tocsin_training.output import describe_data, move_directory
 from tocsin_training.progress import say
 from tocsin_training.unlabelled import read_unlabelled
@@ -33,9 +33,11 @@ def adapt_encoder(
 
     Raises:
         DataError: a source cannot be read, or nothing is left to read.
+        ConfigError: rows are longer than what ``base`` reads.
         ModelNotFound: ``base`` cannot be loaded, or has no mask token.
     """
     check_tensorboard(config)
+    check_length(base, config)
     tokenizer = hub.load_tokenizer(base)
     if tokenizer.mask_token_id is None:
         raise ModelNotFound(

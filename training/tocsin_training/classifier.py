@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
-from tocsin_eval.data import LabelledPassage, read_passages
+from tocsin_eval.data import LabelledPassage, read_both
 from tocsin_eval.tables import Source
 from tocsin_models.errors import DataError
 from tocsin_models.manifest import Manifest
@@ -25,7 +25,7 @@ from tocsin_training.calibration import (
     fold_calibration,
 )
 from tocsin_training.config import ClassifierConfig, describe_settings
-from tocsin_training.fit import check_tensorboard
+from tocsin_training.fit import check_length, check_tensorboard
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
 from tocsin_training.quantise import quantise_classifier
@@ -55,12 +55,12 @@ def train_classifier(
     Raises:
         DataError: a source is no table of labelled passages, or what is in them does not do; see
             ``targets.choose_target``.
-        ConfigError: a definition is of a label that no row has, or other work lies at ``out``.
+        ConfigError: a definition is of a label that no row has, windows are longer than what
+            ``base`` reads, or other work lies at ``out``.
         ModelNotFound: ``base`` cannot be loaded.
     """
     columns = columns or {}
-    passages = read_passages(train, columns, beside=dev)
-    dev_passages = read_passages(dev, columns, beside=train)
+    passages, dev_passages = read_both(train, dev, columns)
     target = choose_target(passages, dev_passages, config, columns)
     labels = target.labels
     soft_passages = _draw_soft(read_soft_targets(soft, labels), config)
@@ -70,6 +70,7 @@ def train_classifier(
 
     # What may be mistyped comes first: work that is begun is for the same command only.
     check_tensorboard(config)
+    check_length(base, config)
     tokenizer, names = load_tokenizer(base, config)
     data = describe_data(train=train, soft=soft, dev=dev)
     problem = "single_label" if target.is_single_label else "multi_label"

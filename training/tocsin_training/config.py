@@ -84,7 +84,9 @@ class RunConfig:
         256, "tokens of a window, special tokens included", above=7, below=100_000
     )
     bf16: bool = setting(True, "train in bfloat16 autocast; weights and optimiser stay float32")
-    max_steps: int = setting(-1, "stop after so many steps; -1 for all", above=-2)
+    max_steps: int = setting(
+        -1, "train so many steps, whatever epochs says; -1 to go by epochs", above=-2
+    )
     tensorboard: str = setting("", "also log to this directory, where tensorboard is installed")
 
 

@@ -14,6 +14,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.integrations.integration_utils import TensorBoardCallback
 
+from tocsin_models import hub
 from tocsin_models.errors import ConfigError
 from tocsin_training.config import RunConfig
 
@@ -23,6 +24,23 @@ Collator = Callable[[Sequence[Example]], dict[str, torch.Tensor]]
 # A checkpoint every so many steps, of which the last is kept: on two cores about three minutes of
 # work, and the half second of writing it does not tell.
 SAVE_STEPS = 200
+
+
+def check_length(base: str, config: RunConfig) -> None:
+    """
+    Raises:
+        ConfigError: windows of ``max_tokens`` are longer than what ``base`` has positions for.
+        ModelNotFound: ``base`` cannot be loaded.
+    """
+    room = hub.longest_input(base)
+    if room is not None and config.max_tokens > room:
+        raise ConfigError(
+            "settings",
+            [
+                f"max_tokens: {config.max_tokens} is more than the {room} tokens that {base} has "
+                f"positions for; set max_tokens={room} or less, or choose another base"
+            ],
+        )
 
 
 def fit(

@@ -4,7 +4,9 @@ Exchanging names in training teaches a network to overlook most of them. Here it
 apart: "Iran" and "Brazil" are the same vector, as in relation extraction, where the entities are
 masked by their type (Zhang et al. 2017, "Position-aware attention and supervised data improve slot
 filling"). The names become entries of the tokenizer, so that whoever loads the directory, plain
-``transformers`` too, reads them so; a name that no list holds is read as before.
+``transformers`` too, reads them so. A name that no list holds is read in pieces as before; where a
+lower-case form was an entry already (573 of all-MiniLM's), a longer word that begins with that
+piece ("mali ##now ##ski") now begins with the vector of the kind.
 """
 
 from collections.abc import Mapping

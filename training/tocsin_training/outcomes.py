@@ -1,5 +1,6 @@
 """What trainings of one recipe make of the same held-out passages, side by side."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,13 +35,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Logits of one training, (rows, labels): of the held-out passages, and of the same with other
-    names. ``passages`` is how many it was trained on."""
+    """What one training says of the held-out passages, (rows, labels): its ``scores``, the labels
+    ``given``, and those given with other names. ``passages`` is how many it was trained on."""
 
     name: str
     passages: int
-    logits: Array
-    swapped: Array
+    scores: Array
+    given: Decisions
+    given_swapped: Decisions
 
 
 def compare_answers(
@@ -60,16 +62,16 @@ def compare_answers(
     outcomes = []
     first_draws, first_value = np.zeros(0), 0.0
     for index, found in enumerate(answers):
-        counts = article_counts(truth, found.logits > 0, articles)
+        counts = article_counts(truth, found.given, articles)
 
-        def precision(draws: Iterable[Array], logits: Array = found.logits) -> Array:
-            return np.asarray(resample_rankings(truth, logits, articles, draws)[0].mean(axis=1))
+        def precision(draws: Iterable[Array], scores: Array = found.scores) -> Array:
+            return np.asarray(resample_rankings(truth, scores, articles, draws)[0].mean(axis=1))
 
         value = float(precision([np.ones((1, len(counts)))])[0])
         draws = precision(draw_times(len(counts), seed=seed))
         if not index:
             first_value, first_draws = value, draws
-        flipped = (found.logits[has_name] > 0) != (found.swapped[has_name] > 0)
+        flipped = found.given[has_name] != found.given_swapped[has_name]
         outcomes.append(
             Outcome(
                 name=found.name,
@@ -100,7 +102,7 @@ def render_outcomes(outcomes: Sequence[Outcome]) -> str:
             _range(row.macro_f1),
             _range(row.average_precision),
             more if index else "–",
-            f"{row.flips:.1%}",
+            "–" if math.isnan(row.flips) else f"{row.flips:.1%}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -27,8 +27,11 @@ def check_out(out: Path) -> None:
     """Refuse a place that already holds something, before an hour is spent on training.
 
     Raises:
-        ConfigError: ``out`` exists and is not an empty directory.
+        ConfigError: ``out`` exists and is not an empty directory, or is "." or ends in "..", beside
+            which nothing can be kept while the run is unfinished.
     """
+    if out.name in ("", ".."):
+        raise ConfigError(str(out), ["--out has no name of its own; give a new one, such as model"])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(str(out), ["--out exists and is not empty; give a new directory"])
 

@@ -25,7 +25,7 @@ from tocsin_models.summariser import load_summariser, summariser_network
 from tocsin_models.tokens import TextTokenizer
 from tocsin_models.windows import Window, cut_evenly, to_arrays
 from tocsin_training.config import SummariserConfig, describe_settings
-from tocsin_training.fit import Example, check_tensorboard, fit
+from tocsin_training.fit import Example, check_length, check_tensorboard, fit
 from tocsin_training.oracle import soft_oracle
 from tocsin_training.output import describe_data, move_directory, write_directory
 from tocsin_training.progress import say
@@ -53,10 +53,12 @@ def train_summariser(
 
     Raises:
         DataError: a file is not in the format of articles with highlights.
-        ConfigError: ``base`` is a summariser with another number of document layers.
+        ConfigError: ``base`` is a summariser with another number of document layers, or windows are
+            longer than what it reads.
         ModelNotFound: ``base`` cannot be loaded.
     """
     check_tensorboard(config)
+    check_length(base, config)
     hf_tokenizer = hub.load_tokenizer(base)
     files = [read_summaries(source, columns=columns) for source in train]
     articles = [*files[0][config.first_row :], *chain.from_iterable(files[1:])]

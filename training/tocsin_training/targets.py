@@ -14,6 +14,8 @@ from tocsin_models.errors import ConfigError, DataError
 from tocsin_models.hub import ProblemType
 from tocsin_training.config import ClassifierConfig
 
+_SHOWN_SOURCES = 8
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Matrix = npt.NDArray[np.bool_]
 
@@ -40,6 +42,13 @@ class Target:
         """Truth, shape (passages, labels)."""
         return np.array([[label in row.labels for label in self.labels] for row in passages])
 
+    def decide(self, logits: npt.NDArray[np.float64]) -> Matrix:
+        """Logits of shape (texts, labels) as decisions without thresholds: what is likelier than
+        not, or, of single labels, the likeliest one."""
+        if self.is_single_label:
+            return np.asarray(logits.argmax(axis=1)[:, None] == np.arange(len(self.labels)))
+        return np.asarray(logits > 0)
+
     def probabilities(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Logits of shape (texts, labels) as probabilities."""
         tensor = torch.from_numpy(logits)
@@ -52,17 +61,20 @@ def choose_target(
     dev: Sequence[LabelledPassage],
     config: ClassifierConfig,
     columns: Mapping[str, str],
+    *,
+    is_calibrated: bool = True,
 ) -> Target:
     """The labels of ``train``, and what kind of problem they are.
 
     ``problem: auto`` takes single labels where every row of ``train`` has exactly one, of two or
-    more.
+    more. Without ``is_calibrated`` no folds and no rows to calibrate on are asked for.
 
     Raises:
         ConfigError: a definition is of a label that no row has.
         DataError: with all that is wrong: articles in both sets, a label that nothing can be learnt
-            of, too few articles for the folds, more folds used than there are, no row to calibrate
-            on, a threshold policy for single labels, pairs of names without exchanged names.
+            of, too few articles for the folds, more folds used than there are, a source to
+            calibrate on that no row has, a threshold policy for single labels, pairs of names
+            without exchanged names or without a last epoch.
     """
     labels = tuple(sorted({label for row in train for label in row.labels}))
     if unknown := sorted(set(config.definitions) - set(labels)):
@@ -77,7 +89,7 @@ def choose_target(
     problems = [
         *_overlap(train, dev),
         *_label_problems(train, dev, target, columns),
-        *_calibration_problems(train, config),
+        *(_calibration_problems(train, config) if is_calibrated else []),
         *_policy_problems(target, config),
         *_pair_problems(config),
     ]
@@ -205,12 +217,14 @@ def _calibration_problems(train: Sequence[LabelledPassage], config: ClassifierCo
             f"folds_used={config.folds_used} is more than folds={config.folds}; set folds_used=0 "
             "for all of them"
         )
-    wanted = config.calibration_sources
-    if wanted and not any(row.source in wanted for row in train):
-        problems.append(
-            f"no training passage has a source among {wanted}; calibration_sources=[] takes them "
-            "all"
-        )
+    sources = sorted({row.source for row in train if row.source})
+    shown = f"{sources[:_SHOWN_SOURCES]}" + (" and others" if sources[_SHOWN_SOURCES:] else "")
+    problems += [
+        f"calibration_sources: no training passage has the source {wanted!r}; there are {shown}; "
+        "calibration_sources=[] takes all passages"
+        for wanted in config.calibration_sources
+        if wanted not in sources
+    ]
     return problems
 
 
@@ -225,10 +239,16 @@ def _policy_problems(target: Target, config: ClassifierConfig) -> list[str]:
 
 
 def _pair_problems(config: ClassifierConfig) -> list[str]:
-    """Both readings of a pair would be the same text."""
-    if not config.pair_names or config.swap_names > 0:
-        return []
-    return [
-        f"pair_names={config.pair_names} compares readings with other names, and swap_names=0 "
-        "exchanges none; set swap_names above 0, or pair_names=0"
-    ]
+    """Both readings of a pair would be the same text, or which epoch is the last is not known."""
+    problems = []
+    if config.pair_names and not config.swap_names > 0:
+        problems.append(
+            f"pair_names={config.pair_names} compares readings with other names, and swap_names=0 "
+            "exchanges none; set swap_names above 0, or pair_names=0"
+        )
+    if config.pair_names and config.max_steps > 0:
+        problems.append(
+            f"pair_names={config.pair_names} is for the last epoch, and max_steps="
+            f"{config.max_steps} takes the place of epochs; set epochs instead, or pair_names=0"
+        )
+    return problems

@@ -128,7 +128,7 @@ def train_teach_command(
             min=0, max=100, help="How often to score each with other names; the mean is kept."
         ),
     ] = 3,
-    seed: Annotated[int, typer.Option(help="Of the draws of passages and of names.")] = 13,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of passages and of names.")] = 13,
 ) -> None:
     """Score unlabelled passages with a trained classifier, for another to learn from.
 
