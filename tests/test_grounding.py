@@ -1,6 +1,7 @@
 """What a model wrote, held against the article: receipts, replacements and the room there is."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -26,10 +27,15 @@ def paragraphs() -> tuple[Paragraph, ...]:
 
 
 def told(
-    paragraphs: tuple[Paragraph, ...], *texts: str, limits: Limits = FIVE, finished: bool = True
+    paragraphs: tuple[Paragraph, ...],
+    *texts: str,
+    limits: Limits = FIVE,
+    finished: bool = True,
+    best_first: Sequence[int] | None = None,
 ) -> tuple[tuple[SummarySentence, ...], int]:
     written = [
-        Written(index=index, text=text, is_finished=finished) for index, text in enumerate(texts)
+        Written(index=index, text=texts[index], is_finished=finished)
+        for index in best_first or range(len(texts))
     ]
     return ground(written, body_sentences(paragraphs), paragraphs, limits)
 
@@ -104,6 +110,27 @@ def test_a_replacement_stands_on_its_own_and_begins_behind_the_dateline() -> Non
     assert [one.text for one in sentences] == ["The army shelled the port.", "Talks will go on."]
     for sentence in sentences:
         assert text[sentence.start : sentence.end] == sentence.text
+
+
+def test_he_is_not_left_behind_somebody_else() -> None:
+    # A right sentence behind a wrong name is a false accusation that no check of its words sees.
+    text = (
+        "President Samir Haddad met army officers in the northern port of Dibbat on Monday.\n\n"
+        "Rebel commander Karim Nasri shelled the port on Tuesday. He vowed to burn every ship."
+    )
+    paragraphs = clean(Article(id="invented", text=text)).paragraphs
+    vow = "He vowed to burn every ship in the port."
+    told_of = "Karim Nasri, a rebel commander, shelled the port on Tuesday."
+    invented = "The northern port of Dibbat was visited by the Mayor Samir Obama on Monday."
+    sentences, _ = told(paragraphs, told_of, vow)
+    assert [one.replaced for one in sentences] == [False, False]
+    sentences, _ = told(paragraphs, told_of, vow, best_first=[1, 0])
+    assert [one.text for one in sentences] == [told_of, vow]
+    for texts in ((invented, vow), (vow,), (vow, told_of)):
+        sentences, _ = told(paragraphs, *texts)
+        assert vow not in [one.text for one in sentences]
+    sentences, _ = told(paragraphs, vow)
+    assert sentences[0].reason == "needs a sentence that is not in front of it"
 
 
 def test_the_model_s_order_stays(paragraphs: tuple[Paragraph, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tocsin_models.candidates import is_reporting, make_candidates
 from tocsin_models.datelines import dateline_end
+from tocsin_models.openings import starts_in_mid_air
 from tocsin_models.protocols import Limits
 from tocsin_models.records import Paragraph, SummarySentence
 from tocsin_models.selection import count_words
@@ -28,6 +29,7 @@ _REASONS: dict[Kind, str] = {
     "speaker": "quotation of somebody else in the article",
 }
 _UNFINISHED = "not a whole sentence"
+_MID_AIR = "needs a sentence that is not in front of it"
 _UNRELATED = "nothing of it in the article"
 
 _WORD = re.compile(r"\w+")
@@ -56,8 +58,10 @@ def ground(
     ``written`` come best first; ``sentences`` are those of the article's body, at least one. One
     that repeats three words in a row of a chosen one, or has no room, is passed over. One that
     fails the check is replaced by the article's sentence that covers it best, of those that are not
-    in the summary, stand on their own and have room; it is left out where there is none. The first
-    has room, however long, unless ``max_words`` is explicit.
+    in the summary, stand on their own and have room; it is left out where there is none. So is one
+    that points back ("He …") where the one written before it is not in the summary, or replaced:
+    it would speak of somebody else. The first has room, however long, unless ``max_words`` is
+    explicit.
     """
     room = room_of(limits)
     article = "\n\n".join(paragraph.text for paragraph in paragraphs)
@@ -67,7 +71,7 @@ def ground(
     used: set[int] = set()
     trigrams: set[tuple[str, ...]] = set()
     words = checked = 0
-    for one in written:
+    for one in _in_turn(written):
         if len(chosen) == room.most_sentences:
             break
         left = None if room.most_words is None else room.most_words - words
@@ -78,7 +82,9 @@ def ground(
             continue
         overlaps = [grams.overlap(source) for source in sources]
         best = max(range(len(sources)), key=lambda index: (overlaps[index], -index))
-        reason = _fault(one, article, overlaps[best])
+        before = chosen.get(one.index - 1)
+        is_led_up_to = before is not None and not before.replaced
+        reason = _fault(one, article, overlaps[best], is_led_up_to)
         checked += 1
         if reason is not None:
             fitting = [
@@ -150,13 +156,30 @@ def most_telling(written: Sequence[Written], article: str) -> list[Written]:
     return ordered
 
 
-def _fault(written: Written, article: str, overlap: float) -> str | None:
+def _in_turn(written: Sequence[Written]) -> Iterator[Written]:
+    """As given, but what points back waits for the sentence in front of it."""
+    left = {one.index for one in written}
+    waiting: dict[int, Written] = {}
+    for one in written:
+        if one.index - 1 in left and starts_in_mid_air(one.text):
+            waiting[one.index] = one
+            continue
+        following: Written | None = one
+        while following is not None:
+            yield following
+            left.remove(following.index)
+            following = waiting.pop(following.index + 1, None)
+
+
+def _fault(written: Written, article: str, overlap: float, is_led_up_to: bool) -> str | None:
     """What is wrong with a sentence; None if nothing is."""
     kinds = dict.fromkeys(item.kind for item in unsupported(written.text, article))
     if kinds:
         return ", ".join(_REASONS[kind] for kind in kinds)
     if not written.is_finished:
         return _UNFINISHED
+    if not is_led_up_to and starts_in_mid_air(written.text):
+        return _MID_AIR
     return None if overlap else _UNRELATED
 
 

@@ -45,12 +45,14 @@ _ORDINALS = (
     | {word + "th": value for word, value in _SCALES.items()}
     | _IRREGULAR
 )
+# "World War II"; the I is more often a person.
+ROMAN = {"ii": "2", "iii": "3", "iv": "4"}
 # What an article may say for a small number.
 COUNTS = {
     "a": "1", "an": "1", "single": "1", "both": "2", "couple": "2", "pair": "2", "twin": "2",
     "twins": "2", "double": "2", "twice": "2", "duo": "2", "trio": "3", "triple": "3",
-    "quartet": "4", "no": "0", "none": "0", "nil": "0",
-}  # fmt: skip
+    "quartet": "4", "no": "0", "none": "0", "nil": "0", "second": "2",
+} | ROMAN  # fmt: skip
 _SHORT_SCALES = {
     "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "bn": 10**9, "tn": 10**12, "trn": 10**12,
 }  # fmt: skip
@@ -68,15 +70,28 @@ _CLOCK = re.compile(
     r"(?:\s?(?P<half>[ap])\.?m\b)?",
     re.IGNORECASE,
 )
+_HOUR = re.compile(r"(?<![\d.:,])(?P<hour>0?[1-9]|1[0-2])\s?(?P<half>[ap])\.?m\b", re.IGNORECASE)
 _ONE_WORD = "|".join(sorted({*_SMALL, *_SCALES, *_ORDINALS}, key=lambda word: (-len(word), word)))
 _WORDS = re.compile(
     rf"\b(?:{_ONE_WORD})\b(?:(?:\s+and\s+|\s*-\s*|\s+)(?:{_ONE_WORD})\b)*", re.IGNORECASE
 )
+# "two and a half million", "half a million"
+_HALVES = re.compile(
+    rf"\b(?:(?<![.,])(?P<digits>\d{{1,3}})|(?P<word>{'|'.join(_SMALL)}))[\s-]+and[\s-]+a[\s-]+half"
+    rf"(?:[\s-]+(?P<scale>{'|'.join(_SCALES)}))?\b"
+    rf"|\bhalf[\s-]+(?:an?[\s-]+)?(?P<halved>{'|'.join(_SCALES)})\b",
+    re.IGNORECASE,
+)
 
 
 def read_numbers(text: str) -> Iterator[Number]:
-    """Every number of a text, in digits or in words. A time of day comes before its two parts."""
+    """Every number of a text, in digits or in words. A time of day comes before its two parts, and
+    what is counted in halves before the whole in it."""
     ends = set()
+    for found in _HALVES.finditer(text):
+        yield Number(start=found.start(), end=found.end(), keys=(_halves_key(found),))
+    for found in _HOUR.finditer(text):
+        yield Number(start=found.start(), end=found.end(), keys=_hour_keys(found))
     for found in _CLOCK.finditer(text):
         yield Number(start=found.start(), end=found.end(), keys=_clock_keys(found))
     for found in _DIGITS.finditer(text):
@@ -104,6 +119,21 @@ def _digit_keys(found: re.Match[str]) -> tuple[str, ...]:
         # "5m" is five million, or five metres.
         return (_plain(value * _SHORT_SCALES[short]), _plain(value))
     return (_plain(value),)
+
+
+def _halves_key(found: re.Match[str]) -> str:
+    if found["halved"]:
+        return str(_SCALES[found["halved"].lower()] // 2)
+    whole = int(found["digits"] or _SMALL[found["word"].lower()])
+    scale = _SCALES[found["scale"].lower()] if found["scale"] else 1
+    return _plain((whole + Decimal("0.5")) * scale)
+
+
+def _hour_keys(found: re.Match[str]) -> tuple[str, ...]:
+    """ "7pm" is 19:00, and the 7:00 of an article that leaves it at that."""
+    hour = int(found["hour"])
+    whole_day = hour % 12 + (12 if found["half"].lower() == "p" else 0)
+    return (str(hour), f"{hour}:00", f"{whole_day}:00")
 
 
 def _clock_keys(found: re.Match[str]) -> tuple[str, ...]:
@@ -214,6 +244,14 @@ _DATE_FORMS = [
     re.compile(rf"\b(?P<month>{_MONTH})[\s-]+(?:the\s+)?{_DAY}\b(?![,.]?\d|\s*%){_YEAR}", re.I),
     re.compile(rf"\b(?P<month>{_MONTH}),?(?:\s+of)?\s+(?P<year>1[5-9]\d\d|20\d\d)\b", re.I),
 ]
+# "May 5-7", "5, 6 and 7 May"
+_A_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DAYS = rf"(?P<days>{_A_DAY}(?:,\s*{_A_DAY}){{0,8}}(?:\s*-\s*|,?\s+(?:and|or|to)\s+){_A_DAY})"
+_DAYS_FORMS = [
+    re.compile(rf"(?<![\d.,$£€]){_DAYS}(?:\s+of)?\s+(?P<month>{_MONTH})\b", re.I),
+    re.compile(rf"\b(?P<month>{_MONTH})\s+{_DAYS}\b(?![,.]?\d|\s*%)", re.I),
+]
+_NINE_ELEVEN = re.compile(r"(?<![\d/])9/11(?![\d/])")
 _NUMERIC_DATE = re.compile(
     r"(?<![\d/.-])(?:(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
     r"|(?P<one>\d{1,2})[/.](?P<other>\d{1,2})[/.](?P<late>\d{4}|\d{2}))(?![\d/-])"
@@ -252,6 +290,13 @@ def read_dates(text: str, *, generous: bool) -> list[Date]:
         ]
         if readings:
             add(*date.span(), *readings)
+    for date in _NINE_ELEVEN.finditer(text):
+        add(*date.span(), [("day", 11, 9)])
+    for form in _DAYS_FORMS if generous else ():
+        for date in form.finditer(text):
+            month = _month_number(date["month"])
+            days = [day for day in _days_of(date["days"]) if 1 <= day <= 31]
+            add(*date.span(), [("month", month), *(("day", day, month) for day in days)])
     for form in _DATE_FORMS:
         for date in form.finditer(text):
             fields = date.groupdict()
@@ -274,6 +319,15 @@ def read_dates(text: str, *, generous: bool) -> list[Date]:
     for date in _YEAR_ALONE.finditer(text):
         add(*date.span(), [("year", int(date.group()))])
     return found
+
+
+def _days_of(text: str) -> Iterator[int]:
+    """Each day of "5-7" (three of them) or of "5, 6 and 7"."""
+    previous = None
+    for found in re.finditer(r"(?P<range>-|\bto\b)?\s*(?P<day>\d+)", text):
+        day = int(found["day"])
+        yield from range(previous + 1 if found["range"] and previous else day, day + 1)
+        previous = day
 
 
 def _month_number(name: str) -> int:

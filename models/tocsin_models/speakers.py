@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin_models.name_forms import (
+    SPEECH,
     TITLES,
     Token,
     equivalents,
@@ -30,11 +31,7 @@ _LEAST_WORDS = 3
 # How far a speaker may be from what he says, in words.
 _REACH = 8
 
-_VERB = re.compile(
-    r"\b(?:[Aa]ccording to|said|says|say|told|tells|added|adds|warned|warns|vowed|insisted|insists|"
-    r"wrote|writes|tweeted|claimed|claims|admitted|argued|argues|explained|explains|replied|"
-    r"announced|declared|recalled|noted|observed|concluded|joked|commented|testified|continued)\b"
-)
+_VERB = re.compile(rf"\b(?:[Aa]ccording to|{'|'.join(sorted(SPEECH))})\b")
 _PRONOUNS = frozenset(("he", "she", "they", "it", "i", "we"))
 _ADVERBS = frozenset(
     re.findall(r"\w+", "also later then has had have who at in on earlier again once even just now")

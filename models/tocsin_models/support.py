@@ -4,7 +4,8 @@ What is compared is a normal form: "Feb. 29" is "29 February", "5,000" is "five 
 "UN" and "United Nations", "Syrian" is "Syria". A sentence that stands in the article word for word
 is supported as a whole. The check reads English. It sees invented particulars and nothing else: a
 summary that swaps two names of the article, drops a "not" or rounds a number down to one that the
-article has passes, and a number that is only implied ("three men", listed one by one) does not.
+article has passes, and a number that is only implied ("three men", listed one by one) does not. A
+name at the head of a sentence is seen where what follows tells it ("Omar Haddad", "Omar said").
 """
 
 import re
@@ -17,6 +18,7 @@ from typing import Literal, TypeAlias, get_args
 from tocsin_models.name_forms import (
     COMPOUND,
     NUMBERED,
+    ORDINARY_WORDS,
     SAME_AS,
     TITLES,
     Token,
@@ -25,13 +27,17 @@ from tocsin_models.name_forms import (
     join_runs,
     normal_key,
     read_names,
+    read_regions,
     read_tokens,
     stems,
 )
-from tocsin_models.quantities import COUNTS, Date, DateKey, read_dates, read_numbers
+from tocsin_models.quantities import COUNTS, ROMAN, Date, DateKey, read_dates, read_numbers
 from tocsin_models.quotations import fold, is_quoted, quotable, read_quotations, squeeze, stands_in
 from tocsin_models.sentences import split_sentences
 from tocsin_models.speakers import other_speakers
+
+# "Al-Assad" may be written "Assad".
+_ARTICLES = ("al", "el")
 
 Kind: TypeAlias = Literal["name", "number", "date", "quotation", "speaker"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -86,6 +92,7 @@ class _Article:
     stems: frozenset[str]
     acronyms: frozenset[str]
     initials: frozenset[str]
+    regions: frozenset[str]
     numbers: frozenset[str]
     dates: frozenset["DateKey"]
 
@@ -104,8 +111,17 @@ def _read_article(article: str) -> _Article:
     capitalised = [token for token in tokens if token.is_capitalised]
     sources = tokens if text.islower() else capitalised
     acronyms = {token.keys[0] for token in capitalised if token.is_acronym}
-    initials = {letters for run in join_runs(text, capitalised) for letters in initials_within(run)}
-    words |= equivalents(words | acronyms | initials)
+    # Umar Sadiq is not the US.
+    initials = {
+        letters
+        for run in join_runs(text, capitalised)
+        for letters in initials_within(run)
+        if len(letters) > 2 or letters not in SAME_AS
+    }
+    # In an article without capitals "us" may be the country.
+    words -= {"is"} if text.islower() else ORDINARY_WORDS
+    words |= acronyms
+    words |= equivalents(words | initials)
     numbers = {COUNTS[token.keys[0]] for token in tokens if token.keys[0] in COUNTS}
     # Some corpora were tokenised into "5, 000" and "2. 5".
     for readable in {text, re.sub(r"(?<=\d)([.,]) (?=\d)", r"\1", text)}:
@@ -117,6 +133,7 @@ def _read_article(article: str) -> _Article:
         stems=frozenset(stem for token in sources for key in token.keys for stem in stems(key)),
         acronyms=frozenset(acronyms),
         initials=frozenset(initials),
+        regions=frozenset(form for region in read_regions(tokens) for form in region),
         numbers=frozenset(numbers),
         dates=frozenset(key for date in read_dates(text, generous=True) for key in date.known),
     )
@@ -145,7 +162,8 @@ def _check(text: str, offset: int, article: _Article) -> Iterator[Unsupported]:
     for found in NUMBERED.finditer(folded):
         if is_free(*found.span()):
             taken.append(found.span())
-            if normal_key(found.group()) not in article.words:
+            key = normal_key(found.group())
+            if article.words.isdisjoint((key, key.removesuffix("s"))):
                 yield item("name", *found.span())
     for number in read_numbers(folded):
         if not is_free(number.start, number.end):
@@ -172,17 +190,28 @@ def _is_known_date(date: Date, article: _Article) -> bool:
 
 def _is_known_name(run: Sequence[Token], article: _Article) -> bool:
     letters = "".join(token.keys[0][:1] for token in run)
-    others = SAME_AS.get(letters, frozenset())
-    if len(run) > 1 and (letters in article.acronyms or others & article.words):
-        return True
     joined = normal_key("".join(token.text for token in run))
-    return joined in article.words or all(_is_known_word(token, article) for token in run)
+    if any(region.isdisjoint(article.regions) for region in read_regions(run)):
+        return False
+    # Two letters are too short: half a crowd has the initials of some agency.
+    if joined in article.words or (len(run) > 2 and letters in article.acronyms):
+        return True
+    # "United States Navy", of an article that says "US" and "navy"
+    paired = {
+        index
+        for first, (one, other) in enumerate(pairwise(run))
+        if normal_key(one.text + other.text) in article.words
+        for index in (first, first + 1)
+    }
+    return all(index in paired or _is_known_word(token, article) for index, token in enumerate(run))
 
 
 def _is_known_word(token: Token, article: _Article) -> bool:
     return any(
         key in article.words
         or key in TITLES
+        or key in _ARTICLES
+        or ROMAN.get(key) in article.numbers
         or (token.is_acronym and key in article.initials)
         or any(stem in article.stems for stem in stems(key))
         for key in token.keys
