@@ -163,6 +163,31 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused_before_anything_is_scored(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        '1,"The source, who fears zanzibar, is a clerk."',
+        "2,Envoys leave zanzibar without a deal",
+        '3,"He vowed: zanzibar"',
+        "4,zanzibar!",
+    ],
+)
+def test_a_table_without_a_header_does_not_put_copy_on_the_terminal(
+    tmp_path: Path, row: str
+) -> None:
+    # Its first row stands where names stand, and the message ends up in tickets.
+    source = tmp_path / "in.csv"
+    source.write_text(f"{row}\n5,Talks.\n")
+    with pytest.raises(InputError, match="but 2 columns that do not look like names; does") as told:
+        score(source, tmp_path / "out")
+    assert SECRET not in str(told.value)
+    source.write_text("dc:date,Date of first publication,meta.title,\n1,2,3,4\n")
+    with pytest.raises(
+        InputError, match=r"columns are , Date of first pub\w+, dc:date, meta.title;"
+    ):
+        score(source, tmp_path / "out")
+
+
 def test_an_id_that_comes_again_is_rejected_with_where_it_stands_first(tmp_path: Path) -> None:
     # Joined on the id, two rows of one name would double each other.
     one = write_rows(
@@ -233,12 +258,108 @@ def test_a_quotation_mark_that_is_never_closed_is_not_looked_for_through_gigabyt
     source = tmp_path / "in.csv"
     source.write_text('id,text\n0,"open\n' + "".join(f"{n},Talks.\n" for n in range(1, 2000)))
     assert score(source, tmp_path / "out", unit="passage") == Counts(scored=1999, rejected=1)
+    [reject] = rejects(tmp_path / "out")
+    assert "no quotation mark closes the row within 2,000 bytes" in reject["reason"]
 
 
 def test_csv_that_is_not_utf_8_loses_those_rows_alone(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     source.write_bytes(b"id,text\n1,Talks.\n2,Caf" + b"\xe9\n3,Talks.\n")
     assert score(source, tmp_path / "out", unit="passage") == Counts(scored=2, rejected=1)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b'2,"The Brigade said:\nWe will strike, and soon.\nThe caf\xe9 closed."', "not UTF-8"),
+        (
+            b'2,"The Brigade said:\nWe will strike, and soon.\nSo it did.",x',
+            "the row has 3 columns",
+        ),
+    ],
+)
+def test_the_lines_of_a_record_that_is_quoted_as_it_should_be_are_no_rows(
+    tmp_path: Path, record: bytes, reason: str
+) -> None:
+    # A sentence of the article would be scored under an id made of another.
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"id,text\n1,Talks.\n" + record + b"\n3,Talks.\n")
+    assert score(source, tmp_path / "out", unit="passage") == Counts(scored=2, rejected=1)
+    assert [row["id"] for row in results(tmp_path / "out")] == ["1", "3"]
+    [reject] = rejects(tmp_path / "out")
+    assert reject["row"] == 3
+    assert reason in reject["reason"]
+    assert reject["raw"] == record.decode("utf-8", "backslashreplace")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_long_cell_of_a_table_is_as_good_as_one_of_json(tmp_path: Path, end: str) -> None:
+    # It was rejected as a quotation mark that nobody closed, and its lines scored as rows.
+    page = f"<p>5,Talks.</p>{end}" * 400_000
+    source = tmp_path / "in.csv"
+    source.write_text(f'id,text,page\n1,Talks.,"{page}"\n2,Talks.,\n')
+    assert score(source, tmp_path / "out", unit="passage") == Counts(scored=2)
+    assert results(tmp_path / "out")[0]["page"] == page
+
+
+def odd_table(cells: pa.Array) -> pa.Table:
+    numbers = range(len(cells))
+    times = pa.array([1_714_557_600_000_000_000 + n for n in numbers], pa.timestamp("ns", "UTC"))
+    return pa.table(
+        {
+            "id": [f"r{n}" for n in numbers],
+            "text": ["Talks."] * len(cells),
+            "odd": cells,
+            "when": times,
+        }
+    )
+
+
+def not_utf8() -> pa.Array:
+    # pyarrow checks what it is given, but not what a file holds, nor a view of bytes.
+    return pa.array([b"plain", b"zanzibar \xe9", b"more"]).view(pa.string())
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (not_utf8(), "UndecodableInput: column odd is not UTF-8; write"),
+        (not_utf8().dictionary_encode(), "UndecodableInput: column odd is not UTF-8; write"),
+        *(
+            (pa.array([0, value, 1]).cast(type), "InputError: column odd holds a date or time that")
+            for value, type in [
+                (253_402_300_800_000, pa.timestamp("ms")),
+                (-99_999_999_999_999, pa.timestamp("ms")),
+                (253_402_300_799_000, pa.timestamp("ms", "Asia/Tokyo")),
+            ]
+        ),
+        (
+            pa.array([0, 3_000_000, 1], pa.int32()).cast(pa.date32()),
+            "InputError: column odd holds a date or time that is out of range",
+        ),
+    ],
+)
+def test_one_odd_cell_of_parquet_costs_its_row_alone(
+    tmp_path: Path, cells: pa.Array, reason: str
+) -> None:
+    # In whatever column, it ended the run in a traceback, which quoted what it could not read.
+    table = odd_table(cells)
+    pq.write_table(table, tmp_path / "in.parquet")
+    counts = score(tmp_path / "in.parquet", tmp_path / "out", unit="passage")
+    assert counts == Counts(scored=2, rejected=1)
+    [reject] = rejects(tmp_path / "out")
+    assert reject["row"] == 2
+    assert reject["reason"].startswith(reason)
+    assert SECRET not in reject["reason"]
+    # Not JSON, or it would be taken for a mended row without anybody having mended it.
+    assert reject["raw"].startswith('{"id": "r1", "text": "Talks.", "odd": ')
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(reject["raw"])
+    # The others are what they are where no cell is odd, down to the nanosecond.
+    pq.write_table(table.take([0, 2]), tmp_path / "good.parquet")
+    score(tmp_path / "good.parquet", tmp_path / "good", unit="passage")
+    assert results(tmp_path / "out") == results(tmp_path / "good")
+    assert results(tmp_path / "out")[1]["when"] == "2024-05-01T10:00:00.000000002+00:00"
 
 
 def test_parquet_of_the_wrong_type_is_refused_and_null_rejected(tmp_path: Path) -> None:

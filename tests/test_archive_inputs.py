@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from tests.archive import ARTICLE, contents, rejects, results, score, write_rows
 
-from tocsin_models.errors import InputError, UnreadableFile
+from tocsin_models.errors import ConfigError, InputError, UnreadableFile
 from tocsin_serving.archive import readers, streams
 from tocsin_serving.archive.inputs import Source, find_sources
 from tocsin_serving.archive.plan import Counts
@@ -127,6 +127,46 @@ def test_arguments_keep_their_order_and_a_folder_or_glob_is_read_by_name(tmp_pat
         names("*.parquet")
     with pytest.raises(UnreadableFile, match="no such file; check the path"):
         names("gone.jsonl")
+
+
+@pytest.mark.parametrize("name", ["wire", "./wire", "wire/", "../{}/wire", "."])
+def test_a_folder_holds_the_same_files_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # `./wire` is what a shell completes; with a file less, and a hidden one more, nobody would see.
+    for file in ("1.jsonl", "10.jsonl", ".old/x.jsonl", "may/2.jsonl", "may/.x.jsonl"):
+        path = tmp_path / "wire" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"text": "a"}\n')
+    monkeypatch.chdir(tmp_path)
+    found = find_sources([name.format(tmp_path.name)], tmp_path)
+    assert [Path(source.name).resolve().relative_to(tmp_path.resolve()) for source in found] == [
+        *(Path("wire/1.jsonl"), Path("wire/10.jsonl"), Path("wire/may/2.jsonl"))
+    ]
+
+
+def test_a_file_is_known_by_any_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Read twice, all of its rows would be doubled, or rejected as such.
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "e.jsonl", [{"text": "Talks."}])
+    (tmp_path / "latest.jsonl").symlink_to("e.jsonl")
+    for other in ("./e.jsonl", str(tmp_path / "e.jsonl"), "../" + tmp_path.name + "/e.jsonl"):
+        with pytest.raises(InputError, match=r"e\.jsonl is named twice; name it once"):
+            find_sources(["e.jsonl", other], tmp_path)
+    # Where a link leads is the archive's own affair.
+    assert len(find_sources(["*.jsonl"], tmp_path)) == 2
+
+
+def test_rows_are_not_chosen_by_a_column_where_there_are_none(tmp_path: Path) -> None:
+    # All text files would be scored, as if the condition held of each.
+    (tmp_path / "a.txt").write_text(ARTICLE)
+    rows = write_rows(tmp_path / "b.jsonl", [{"text": ARTICLE, "desk": "home"}])
+    for names in ([tmp_path / "a.txt"], [rows, tmp_path / "a.txt"]):
+        with pytest.raises(ConfigError, match="--where: a text file has no columns; leave it out"):
+            score(names, tmp_path / "out", where=("desk=foreign",))
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_address_is_read_through_fsspec(tmp_path: Path) -> None:

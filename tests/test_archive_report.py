@@ -65,6 +65,18 @@ def test_the_sharpest_passages_lead_to_their_rows(tmp_path: Path) -> None:
         assert row["passages"][one.passage]["text"] == one.text
 
 
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_a_column_called_passages_is_not_taken_for_those_of_an_article(
+    tmp_path: Path, format: str
+) -> None:
+    # A number of passages, carried along with each passage, ended the report in a traceback.
+    rows = [{"id": "p", "text": TEXTS[0], "passages": 3}, {"id": "q", "text": TEXTS[2]}]
+    source = write_rows(tmp_path / "in.jsonl", rows)
+    score(source, tmp_path / "out", unit="passage", format=format)
+    tally = tally_results(tmp_path / "out")
+    assert [one.id for one in tally.top["threat"]] == ["p"]
+
+
 @pytest.mark.parametrize(
     ("value", "month"),
     [

@@ -1,23 +1,28 @@
 """A run that stops goes on where it was, if it is the same run; else it says what differs."""
 
 import dataclasses
+import io
 import itertools
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.archive import contents, results, score, write_rows
+from tests.archive import QUIET, contents, models, rejects, results, score, write_rows
 from tests.support import KeywordClassifier
 
 from tocsin_models.errors import InputError
 from tocsin_serving.archive import plan, store
+from tocsin_serving.archive.asked import Asked
 from tocsin_serving.archive.blocks import InputChanged
+from tocsin_serving.archive.pipeline import TooManyRejects
 from tocsin_serving.archive.plan import Counts
-from tocsin_serving.archive.run import CannotGoOn
+from tocsin_serving.archive.run import CannotGoOn, How, score_archive
+from tocsin_serving.archive.scoring import Models
 
 
 @pytest.fixture(autouse=True)
@@ -237,6 +242,21 @@ def test_two_runs_do_not_write_into_one_folder(source: Path, tmp_path: Path) -> 
     assert score(source, tmp_path / "out", unit="passage").read == 60
 
 
+def test_a_run_that_is_refused_leaves_the_other_one_its_folder(
+    source: Path, tmp_path: Path
+) -> None:
+    # Cron starts a run while one is in its first pass, when no plan says that the folder is in use:
+    # cleaned up by the second, the first could not write its plan.
+    asked = Asked(unit="passage", format="jsonl")
+
+    def load() -> Models:
+        with pytest.raises(InputError, match="another run is writing into it"):
+            score(source, tmp_path / "out", unit="passage")
+        return models(asked)
+
+    assert score_archive([str(source)], tmp_path / "out", asked, load, how=QUIET).read == 60
+
+
 @pytest.mark.parametrize("name", ["part-00000.jsonl", "part-00007.parquet", "rejects.jsonl"])
 def test_a_folder_that_holds_other_results_is_refused(
     source: Path, tmp_path: Path, name: str
@@ -274,6 +294,58 @@ def test_results_never_land_on_or_in_the_input(source: Path, tmp_path: Path) -> 
         score(source, source / "out")
     assert source.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "wire"]
+
+
+def test_a_glob_does_not_lead_results_onto_the_input(tmp_path: Path) -> None:
+    # A name is looked at before anything is read; what a glob finds has to be looked at too, or the
+    # results replace the archive.
+    one = write_rows(tmp_path / "a.jsonl", [{"id": "a", "text": "Talks."}])
+    before = one.read_bytes()
+    with pytest.raises(InputError, match=r"a\.jsonl is one of the inputs; name another place"):
+        score(str(tmp_path / "*.jsonl"), tmp_path / "out", one, unit="passage")
+    assert one.read_bytes() == before
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["out", "."])
+def test_a_glob_does_not_find_what_its_own_run_has_written(tmp_path: Path, out: str) -> None:
+    # Stopped, a run has written rejects.jsonl; found as an input that was not there before, it
+    # would keep the run from ever going on.
+    for name in ("a", "b"):
+        write_rows(tmp_path / f"{name}.jsonl", [{"id": name, "text": "Talks."}, b"broken"])
+    pattern = str(tmp_path / "**" / "*.jsonl")
+    with pytest.raises(TooManyRejects):
+        score(pattern, tmp_path / out, unit="passage", how=How(is_quiet=True, max_rejects=1))
+    assert rejects(tmp_path / out)
+    for _ in ("goes on", "is only counted"):
+        counts = score(pattern, tmp_path / out, unit="passage")
+        assert counts == Counts(scored=2, rejected=2)
+
+
+def test_a_finished_run_over_a_pipe_is_counted_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its copy of the pipe is gone with the run; looked for all the same, it is a traceback.
+    def pipe(data: bytes) -> Counts:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        return score("-", tmp_path / "out", unit="passage")
+
+    rows = b'{"id": "a", "text": "Talks."}\n'
+    assert pipe(rows) == pipe(rows) == pipe(b"") == Counts(scored=1)
+    with pytest.raises(CannotGoOn, match=r"standard input: has changed \(SHA-256 "):
+        pipe(rows * 2)
+    assert not (tmp_path / "out" / ".run").exists()
+
+
+def test_a_finished_run_does_not_pass_over_a_file_that_is_gone(
+    source: Path, tmp_path: Path
+) -> None:
+    # Counted and left with 0, it would be taken to have written what -o asks for.
+    file = tmp_path / "all.jsonl"
+    score(source, tmp_path / "out", file, unit="passage")
+    file.unlink()
+    with pytest.raises(InputError, match=r"all\.jsonl is not there, and .*name a new folder"):
+        score(source, tmp_path / "out", file, unit="passage")
 
 
 def test_what_is_counted_is_what_lies_there(source: Path, tmp_path: Path) -> None:

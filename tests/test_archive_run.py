@@ -235,6 +235,15 @@ def test_every_part_has_one_schema_whatever_its_rows_hold(
     assert (found[3]["score_claim"], found[3]["input_score_claim"]) == (0.1, "mine")
 
 
+def test_a_column_of_passages_may_have_a_name_that_articles_take(tmp_path: Path) -> None:
+    # Taken for the record's own, `summary` ended every try to join the part, and `model` was lost.
+    columns = {"summary": "Rain.", "model": "T-72", "passages": 2, "summary_text": "x", "text": "y"}
+    source = write_rows(tmp_path / "in.jsonl", [{"id": "p", "body": "It vowed talks.", **columns}])
+    score(source, tmp_path / "out", unit="passage", format="parquet", text_column="body")
+    [row] = results(tmp_path / "out")
+    assert {name: row[name] for name in columns} == columns
+
+
 def test_columns_are_carried_and_the_names_of_the_record_win(tmp_path: Path) -> None:
     # A gold column called labels must not pass for the model's answer, nor be lost.
     columns = {"desk": 1, "scores": 2, "labels": 3, "input_labels": 4, "deep": {"a": [None, "é"]}}

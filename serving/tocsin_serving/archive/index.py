@@ -4,13 +4,14 @@ It costs a small part of the scoring, and everything that must not depend on whe
 is decided here: blocks, which ids come twice, names and types of the columns carried along.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tocsin_models.errors import EmptyInput, InputError
+from tocsin_models.errors import ConfigError, EmptyInput, InputError
 from tocsin_serving.archive.asked import RECORD_NAMES, Asked
 from tocsin_serving.archive.blocks import (
     BLOCK_BYTES,
@@ -25,6 +26,8 @@ from tocsin_serving.archive.inputs import Source
 from tocsin_serving.archive.readers import read_header, read_rows
 from tocsin_serving.archive.rows import RawRow, Row, row_reader
 from tocsin_serving.archive.streams import hash_file, is_address
+
+_SENTENCE = re.compile(r"[.,;:!?…](\s|$)|[\"“”„]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,10 @@ def make_index(
     Raises:
         EmptyInput: there is no row.
         InputError: no row, or a table's header, has a column that was asked for.
+        ConfigError: rows are to be chosen by a column, and text files have none.
     """
+    if asked.where and any(source.kind == "texts" for source in sources):
+        raise ConfigError("tocsin score", ["--where: a text file has no columns; leave it out"])
     for source in sources:
         _check_header(source, asked)
     stamps = _stamps(sources)
@@ -226,12 +232,23 @@ def _check_header(source: Source, asked: Asked) -> None:
 def _check_column(name: str, columns: set[str], asked: Asked, where: str) -> None:
     if name in columns:
         return
+    if not all(map(_is_name, columns)):
+        # A table without a header begins with a row, which is copy and not for a terminal.
+        raise InputError(
+            f"{where} has no column {name}, but {len(columns)} columns that do not look like "
+            "names; does the first line name the columns?"
+        )
     shown = ", ".join(sorted(columns)[:20]) + (", …" if len(columns) > 20 else "")
     option = {asked.text_column: "--text-column", asked.id_column: "--id-column"}.get(name)
     raise InputError(
         f"{where} has no column {name}; its columns are {shown}; "
         f"name one of them with {option or '--where'}"
     )
+
+
+def _is_name(column: str) -> bool:
+    """Whether a column is called like one: four words at most, and no sentence."""
+    return len(column) <= 40 and len(column.split()) <= 4 and not _SENTENCE.search(column.strip())
 
 
 def _names(sources: Sequence[Source]) -> str:

@@ -4,10 +4,10 @@ import glob
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal, TypeAlias
 
 from tocsin_models.errors import InputError, UndecodableInput, UnreadableFile
@@ -16,6 +16,7 @@ from tocsin_serving.archive.streams import file_system, is_address, read_head, s
 Kind: TypeAlias = Literal["jsonl", "csv", "tsv", "parquet", "texts", "dataset"]
 
 STANDARD_INPUT = "-"
+PIPED = "standard input"
 DATASET = "datasets:"
 FORMATS = ".jsonl, .csv, .tsv, .parquet, .txt or .html, each also with .gz or .zst"
 
@@ -45,10 +46,15 @@ class _Found:
     id: str
 
 
-def find_sources(names: Sequence[str], standard_input: Path) -> list[Source]:
+def find_sources(
+    names: Sequence[str],
+    standard_input: Path,
+    is_result: Callable[[str], bool] = lambda path: False,
+) -> list[Source]:
     """The sources of a run: arguments in their order, a folder's or a glob's files by name.
 
-    ``standard_input`` is the file in which what came through ``-`` is kept (``spool``).
+    ``standard_input`` is the file in which what came through ``-`` is kept (``spool``). A file that
+    ``is_result`` of this run is none that a glob means.
 
     Raises:
         UnreadableFile: something is missing, or there is no file in it.
@@ -57,16 +63,18 @@ def find_sources(names: Sequence[str], standard_input: Path) -> list[Source]:
     sources: list[Source] = []
     for name in names:
         if name == STANDARD_INPUT:
-            source = Source(name="standard input", kind="jsonl", paths=(str(standard_input),))
+            source = Source(name=PIPED, kind="jsonl", paths=(str(standard_input),))
             sources.append(source)
         elif name.startswith(DATASET):
             sources.append(Source(name=name, kind="dataset", paths=(name,)))
         else:
-            sources += _group(name, _find(name))
+            sources += _group(name, _find(name, is_result))
     paths = [path for source in sources for path in source.paths]
-    if len(set(paths)) < len(paths):
-        twice = next(path for index, path in enumerate(paths) if path in paths[:index])
-        raise InputError(f"{twice} is named twice; name it once")
+    # Not by what links lead to: an archive may well hold a link to its latest file.
+    places = [path if is_address(path) else os.path.abspath(path) for path in paths]  # noqa: PTH100
+    if len(set(places)) < len(places):
+        twice = next(n for n, place in enumerate(places) if place in places[:n])
+        raise InputError(f"{paths[twice]} is named twice; name it once")
     return sources
 
 
@@ -75,8 +83,9 @@ def kind_of(path: str) -> Kind | None:
     return _KINDS.get(Path(strip_compression(path)).suffix.lower())
 
 
-def spool(target: Path) -> None:
-    """Keep standard input in a file, so that a run that was killed needs no second pipe.
+def spool(target: Path) -> bool:
+    """Keep standard input in a file, so that a run that was killed needs no second pipe; whether
+    anything came through it.
 
     Raises:
         InputError: what comes now is not what came before.
@@ -86,7 +95,7 @@ def spool(target: Path) -> None:
         shutil.copyfileobj(sys.stdin.buffer, handle, 1 << 20)
     if target.exists() and scratch.stat().st_size == 0:
         scratch.unlink()
-        return
+        return False
     if target.exists() and not _same(target, scratch):
         scratch.unlink()
         raise InputError(
@@ -94,6 +103,7 @@ def spool(target: Path) -> None:
             "to go on, or name a new folder"
         )
     scratch.replace(target)
+    return target.stat().st_size > 0
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -102,14 +112,19 @@ def _same(one: Path, other: Path) -> bool:
     return filecmp.cmp(one, other, shallow=False)
 
 
-def _find(name: str) -> list[_Found]:
+def _find(name: str, is_result: Callable[[str], bool]) -> list[_Found]:
     if is_address(name):
         system, inside = file_system(name)
         try:
             if any(sign in name for sign in "*?["):
                 paths = sorted(system.glob(inside))
             elif system.isdir(inside):
-                paths = sorted(_visible(system.find(inside), inside))
+                begin = len(inside.rstrip("/"))
+                paths = sorted(
+                    item
+                    for item in system.find(inside)
+                    if _is_visible(PurePosixPath(item[begin:].lstrip("/")))
+                )
             else:
                 return [_told(name, _stem(name))]
             found = [system.unstrip_protocol(item) for item in paths if not system.isdir(item)]
@@ -120,13 +135,19 @@ def _find(name: str) -> list[_Found]:
         return _some(name, [_told(item, _stem(item)) for item in found])
     path = Path(name)
     if path.is_dir():
-        below = sorted(_visible((str(item) for item in path.rglob("*") if item.is_file()), name))
+        # What rglob yields begins as the path does, not as the name: ./wire yields wire/1.txt.
+        below = sorted(
+            str(item)
+            for item in path.rglob("*")
+            if item.is_file() and _is_visible(item.relative_to(path))
+        )
         return _some(name, [_told(item, _relative(item, name)) for item in below])
     if not path.exists() and any(sign in name for sign in "*?["):
         # Path.glob takes no pattern that begins at the root.
         matches = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))  # noqa: PTH207
         base = _fixed_part(name)
-        return _some(name, [_told(item, _relative(item, base)) for item in matches])
+        told = [_told(item, _relative(item, base)) for item in matches if not is_result(item)]
+        return _some(name, told)
     return [_told(name, _stem(name))]
 
 
@@ -136,12 +157,10 @@ def _some(name: str, found: list[_Found]) -> list[_Found]:
     return found
 
 
-def _visible(paths: Iterator[str], folder: str) -> Iterator[str]:
-    """Files that nobody hid: of .git or .DS_Store no newsroom means the text."""
-    for path in paths:
-        inside = PurePosixPath(Path(path).as_posix()[len(folder.rstrip("/")) :].lstrip("/"))
-        if not any(part.startswith(".") for part in inside.parts):
-            yield path
+def _is_visible(inside: PurePath) -> bool:
+    """Whether nobody hid a file, by its path in the folder that was named: of .git or .DS_Store no
+    newsroom means the text."""
+    return not any(part.startswith(".") for part in inside.parts)
 
 
 def _told(path: str, id: str) -> _Found:

@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tocsin_models.errors import InputError, UndecodableInput
+from tocsin_models.errors import InputError, TocsinError, UndecodableInput
 from tocsin_serving.archive.asked import Asked
 from tocsin_serving.archive.columns import Column, to_cell
 from tocsin_serving.archive.inputs import Source
@@ -23,6 +24,9 @@ from tocsin_serving.archive.streams import open_bytes
 _BATCH_ROWS = 256
 # Rows of JSON that are turned into a row group at once; what lies in memory is ten times this.
 _GROUP_BYTES = 8_000_000
+# What pyarrow raises for a cell that Python has no value for: text that is not UTF-8, the year
+# 10000, nanoseconds where pandas is not installed, a time zone that nobody knows.
+_NO_VALUE = (ValueError, OverflowError, LookupError)
 
 _ARROW = {
     "string": pa.string(),
@@ -48,10 +52,10 @@ def read_parquet(source: Source, start: int) -> Iterator[RawRow]:
                     if number + batch.num_rows <= start:
                         number += batch.num_rows
                         continue
-                    for values in batch.to_pylist():
+                    for row in _read_batch(source, number, batch):
                         number += 1
                         if number > start:
-                            yield _raw_row(source, number, values)
+                            yield row
     except (pa.ArrowException, OSError) as error:
         yield RawRow(
             file=source.name,
@@ -160,7 +164,10 @@ def flatten(
 ) -> dict[str, Any]:
     """A line of the results as a row of ``parquet_schema``: as it stands, and what a spreadsheet
     wants beside it. The score of an article is the highest of its passages."""
-    row = {name: value for name, value in record.items() if name != "model"}
+    own = dict(record)
+    # First, since a column may have a name that only other records take: model, summary, passages.
+    carried = [own.pop(column.written_as, None) for column in columns]
+    row = {name: value for name, value in own.items() if name != "model"}
     row["id"] = to_cell(record["id"], "string")
     if asked.kind == "passage":
         row["labels"] = ", ".join(record["labels"])
@@ -171,10 +178,9 @@ def flatten(
         for label in labels:
             scores = [passage["scores"].get(label) for passage in record["passages"]]
             row[f"score_{label}"] = max((x for x in scores if x is not None), default=None)
-    if "summary" in record:
-        row["summary_text"] = record["summary"]["text"]
-    for column in columns:
-        value = row.pop(column.written_as, None)
+    if "summary" in own:
+        row["summary_text"] = own["summary"]["text"]
+    for column, value in zip(columns, carried, strict=True):
         row[_name(column.written_as)] = to_cell(value, column.type)
     return row
 
@@ -250,6 +256,75 @@ def _raw_row(source: Source, number: int, values: dict[str, Any]) -> RawRow:
     return RawRow(
         file=source.name, number=number, start=number - 1, raw=to_raw(plain), values=plain
     )
+
+
+def _read_batch(source: Source, number: int, batch: pa.RecordBatch) -> Iterator[RawRow]:
+    """The rows of a batch, the first of which is the one behind ``number``."""
+    try:
+        rows = batch.to_pylist()
+    except _NO_VALUE:
+        # One odd cell, in whatever column, costs its row and not the run.
+        for index in range(batch.num_rows):
+            yield _read_cells(source, number + index + 1, batch, index)
+        return
+    for index, values in enumerate(rows):
+        yield _raw_row(source, number + index + 1, values)
+
+
+def _read_cells(source: Source, number: int, batch: pa.RecordBatch, index: int) -> RawRow:
+    values: dict[str, Any] = {}
+    pieces: list[bytes] = []
+    error: TocsinError | None = None
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        cell = column[index]
+        try:
+            values[name] = _to_python(cell)
+            shown = to_raw(to_plain(values[name]))
+        except _NO_VALUE as failure:
+            error = error or _no_value(name, failure)
+            shown = _show(cell)
+        pieces.append(to_raw(name) + b": " + shown)
+    row = _raw_row(source, number, values)
+    return replace(row, raw=b"{%b}" % b", ".join(pieces), values=error) if error else row
+
+
+def _to_python(cell: Any) -> Any:
+    """A cell as ``to_pylist`` has it. Nanoseconds, for which that needs pandas, as pandas writes
+    them."""
+    kind = cell.type
+    if not (cell.is_valid and pa.types.is_timestamp(kind) and kind.unit == "ns"):
+        return cell.as_py()
+    microseconds, rest = divmod(cell.value, 1000)
+    time = pa.scalar(microseconds, pa.timestamp("us", kind.tz)).as_py()
+    if not rest:
+        return time
+    text = time.isoformat(timespec="microseconds")
+    end = len("2024-05-01T10:00:00.000000")
+    return f"{text[:end]}{rest:03}{text[end:]}"
+
+
+def _no_value(column: str, failure: Exception) -> TocsinError:
+    match failure:
+        case UnicodeDecodeError():
+            return UndecodableInput(f"column {column} is not UTF-8; write it anew as UTF-8")
+        case OverflowError():
+            return InputError(
+                f"column {column} holds a date or time that is out of range; write one of the "
+                "years 1 to 9999"
+            )
+    return InputError(
+        f"column {column} holds a value that cannot be read ({type(failure).__name__}); write it "
+        "as text"
+    )
+
+
+def _show(cell: Any) -> bytes:
+    """Such a cell in ``raw``: never JSON, so that its row is not taken for a mended one."""
+    value = cell.value if pa.types.is_dictionary(cell.type) else cell
+    if not (pa.types.is_string(value.type) or pa.types.is_large_string(value.type)):
+        return b"?"
+    text = value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
 def _name(name: str) -> str:

@@ -19,9 +19,9 @@ from tocsin_serving.archive.streams import (
 )
 
 _BOM = b"\xef\xbb\xbf"
-# How far a record of CSV may reach over line ends: a quotation mark that nobody closed would
-# otherwise swallow the rest of the file.
-_MAX_RECORD_BYTES = 4 * 1024 * 1024
+# How far a record of CSV may reach over line ends: as far as a row of any other format. A quotation
+# mark that nobody closed would otherwise swallow the rest of the file.
+_MAX_RECORD_BYTES = MAX_ROW_BYTES
 csv.field_size_limit(MAX_ROW_BYTES)
 
 
@@ -87,15 +87,16 @@ def _read_json_lines(source: Source, start: int, number: int) -> Iterator[RawRow
 def _read_table(source: Source, start: int, number: int) -> Iterator[RawRow]:
     """CSV as RFC 4180 has it, TSV likewise; the first line names the columns.
 
-    A record that cannot be read costs its first line only: the next line begins a record again, so
-    that a quotation mark left open costs that row and whatever else it truly spoils.
+    A record whose quotation marks are wrong costs its first line only: the next line begins a
+    record again, so that a mark left open costs that row and whatever else it truly spoils. One
+    that is wrong otherwise is one reject with all of its lines: none of them is a row of its own.
     """
     [path] = source.paths
     names, first = _read_names(source)
     begin = (start, number) if start else (first.start, first.number)
     lines = _Lines(read_lines(path, *begin))
     while True:
-        lines.used = []
+        lines.begin()
         error: TocsinError | None = None
         fields: list[str] = []
         try:
@@ -105,18 +106,20 @@ def _read_table(source: Source, start: int, number: int) -> Iterator[RawRow]:
                     f"the row has {_count(len(fields), 'column')}, the first line names "
                     f"{len(names)}; a quotation mark may be missing or stray"
                 )
-        except csv.Error:
+        except (csv.Error, _TooLong) as failure:
+            lines.keep_first()
             error = InputError(
-                "the row cannot be read: a quotation mark is not closed, or stands inside a "
+                f"no quotation mark closes the row within {_MAX_RECORD_BYTES:,} bytes, and no row "
+                "may be longer; close it, or split the row into several"
+                if isinstance(failure, _TooLong)
+                else "the row cannot be read: a quotation mark is not closed, or stands inside a "
                 'field; close it, and write one inside a field twice ("")'
             )
-        except UnicodeDecodeError:
-            error = UndecodableInput("not UTF-8; convert the file to UTF-8")
         if not lines.used:
             break
-        if error:
-            lines.keep_first()
-        elif not fields:
+        if not lines.are_utf8:
+            error = UndecodableInput("not UTF-8; convert the file to UTF-8")
+        if not error and not fields:
             continue
         line = lines.used[0]
         yield RawRow(
@@ -130,14 +133,23 @@ def _read_table(source: Source, start: int, number: int) -> Iterator[RawRow]:
         yield _remainder(source.name, lines.damage)
 
 
+class _TooLong(Exception):
+    """A record reaches over more than ``_MAX_RECORD_BYTES``."""
+
+
 class _Lines:
-    """Lines for ``csv.reader``: ``used`` are those that the present record took."""
+    """Lines for ``csv.reader``: ``used`` are those that the present record took, and ``are_utf8``
+    is true of them."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
-        self.used: list[Line] = []
+        self.begin()
         self.damage: Damaged | None = None
         self._lines = lines
         self._waiting: deque[Line] = deque()
+
+    def begin(self) -> None:
+        self.used: list[Line] = []
+        self.are_utf8 = True
 
     def feed(self) -> Iterator[str]:
         size_bytes = 0
@@ -145,13 +157,24 @@ class _Lines:
             self.used.append(line)
             size_bytes += line.size_bytes
             if size_bytes > _MAX_RECORD_BYTES:
-                raise csv.Error("too long")
-            yield line.raw.decode("utf-8")
+                raise _TooLong
+            yield self._decode(line)
 
     def keep_first(self) -> None:
         """Give all but the first of ``used`` back: they begin records of their own."""
         self._waiting.extendleft(reversed(self.used[1:]))
         del self.used[1:]
+        self.are_utf8 = True
+        for line in self.used:
+            self._decode(line)
+
+    def _decode(self, line: Line) -> str:
+        try:
+            return line.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            self.are_utf8 = False
+            # Where the record ends must be known all the same.
+            return line.raw.decode("utf-8", "surrogateescape")
 
     def _next(self) -> Line | None:
         if self._waiting:
@@ -171,7 +194,7 @@ def _read_names(source: Source) -> tuple[tuple[str, ...], Line]:
     def feed() -> Iterator[str]:
         for line in read_lines(path):
             used.append(line)
-            if sum(item.size_bytes for item in used) > _MAX_RECORD_BYTES:
+            if line.start + line.size_bytes > _MAX_RECORD_BYTES:
                 raise csv.Error("too long")
             yield line.raw.decode("utf-8-sig" if line.start == 0 else "utf-8")
 
@@ -205,7 +228,9 @@ def _read_texts(source: Source, start: int) -> Iterator[RawRow]:
             values = Article(id=source.ids[index], text=text, format=format)
         except TocsinError as error:
             values = error
-        yield RawRow(file=path, number=1, start=index, raw=data, values=values)
+        yield RawRow(
+            file=path, number=1, start=index, raw=data, values=values, id=source.ids[index]
+        )
 
 
 def _remainder(file: str, damage: Damaged) -> RawRow:

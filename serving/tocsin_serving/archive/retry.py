@@ -5,13 +5,15 @@ is still rejected and the new manifest come into the folder together, or not at 
 """
 
 import json
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tocsin_models.errors import InputError, TocsinError
-from tocsin_models.reading import guess_format
+from tocsin_models.errors import InputError, TocsinError, UndecodableInput
+from tocsin_models.reading import decode, guess_format
 from tocsin_models.records import Article
 from tocsin_serving.archive.asked import Asked, differences
 from tocsin_serving.archive.blocks import BLOCK_BYTES, BLOCK_ROWS, Block
@@ -31,7 +33,11 @@ from tocsin_serving.archive.rows import (
 from tocsin_serving.archive.run import CannotGoOn, refuse_models
 from tocsin_serving.archive.scoring import Models, score_block
 from tocsin_serving.archive.store import MANIFEST, READY, REJECTS, Store
+from tocsin_serving.archive.streams import strip_compression
 from tocsin_serving.archive.whole import hash_path, write_whole
+
+# A byte that is not UTF-8, as a reject shows it (``Reject.to_record``).
+_SHOWN_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 
 
 def retry_rejects(out: Path, asked: Asked, load: Callable[[Asked], Models]) -> Counts:
@@ -106,27 +112,76 @@ def _read_blocks(folder: Path, manifest: Mapping[str, Any], shape: Shape) -> Ite
     taken = _ids(folder, manifest, shape.asked)
     rows: list[AnyRow] = []
     size_bytes = number = 0
-    with (folder / REJECTS).open("rb") as handle:
-        for line in handle:
-            row = _read(json.loads(line), reader)
-            if isinstance(row, Row):
-                row = _check(row, taken, {column.name: column for column in shape.columns})
-            rows.append(row)
-            size_bytes += len(line)
-            if len(rows) == BLOCK_ROWS or size_bytes >= BLOCK_BYTES:
-                yield Block(number=number, rows=tuple(rows), size_bytes=size_bytes)
-                rows, size_bytes, number = [], 0, number + 1
+    for record in _read_rejects(folder / REJECTS):
+        row = _read(record, reader)
+        if isinstance(row, Row):
+            row = _check(row, taken, {column.name: column for column in shape.columns})
+        rows.append(row)
+        size_bytes += len(_to_text(record["raw"]))
+        if len(rows) == BLOCK_ROWS or size_bytes >= BLOCK_BYTES:
+            yield Block(number=number, rows=tuple(rows), size_bytes=size_bytes)
+            rows, size_bytes, number = [], 0, number + 1
     if rows:
         yield Block(number=number, rows=tuple(rows), size_bytes=size_bytes)
 
 
+def _read_rejects(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of the rejects, which somebody has edited; blank ones are none.
+
+    Raises:
+        InputError: a line is no reject; says which.
+    """
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            # An editor may have begun the file with a byte-order mark.
+            record = parse_object(line.removeprefix(BOM_UTF8))
+            if isinstance(record, TocsinError):
+                raise InputError(f"{path}: line {number}: {record}")
+            for name in ("file", "row", "id", "reason", "raw"):
+                if name not in record:
+                    raise InputError(
+                        f"{path}: line {number} has no {name}; mend raw and leave the rest"
+                    )
+            if not isinstance(record["row"], int):
+                raise InputError(f"{path}: line {number}: row is no number; leave it as it was")
+            yield record
+
+
+def _to_text(raw: Any) -> str:
+    """``raw`` as a run writes it. Who mends a row may also write the object itself."""
+    return raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)
+
+
+def _read_text(record: Mapping[str, Any], text: str) -> Article | TocsinError:
+    """A text file as it has been mended, or why it has not been."""
+    if not isinstance(record["raw"], str):
+        return InputError("raw of a text file is its text; write a string")
+    if not text.strip():
+        return InputError("the file could not be read, and nobody has written its text into raw")
+    try:
+        text = decode(text.encode("utf-8", "surrogatepass"), "the file")
+    except TocsinError as error:
+        return error
+    is_undecodable = str(record["reason"]).startswith(UndecodableInput.__name__)
+    if is_undecodable and _SHOWN_BYTE.search(text):
+        return UndecodableInput("not UTF-8; write characters for what stands in raw as bytes")
+    file = strip_compression(str(record["file"]))
+    return Article(id=_text_id(record), text=text, format=guess_format(file, text))
+
+
+def _text_id(record: Mapping[str, Any]) -> str:
+    """What a text file is called. Older runs rejected one that was not UTF-8 without an id."""
+    return str(record["id"] or Path(strip_compression(str(record["file"]))).stem)
+
+
 def _read(record: Mapping[str, Any], reader: RowReader) -> AnyRow:
     """A line of the rejects as a row: ``raw`` is an object of the columns, or a text file."""
-    text, file = str(record["raw"]), str(record["file"])
+    text, file = _to_text(record["raw"]), str(record["file"])
     values: dict[str, Any] | Article | TocsinError
     if kind_of(file) == "texts":
-        id = record["id"] or Path(file).stem
-        values = Article(id=id, text=text, format=guess_format(file, text))
+        values = _read_text(record, text)
     else:
         values = parse_object(text.encode("utf-8", "surrogatepass"))
     if isinstance(values, TocsinError):
@@ -167,14 +222,13 @@ def _check(row: Row, taken: set[str], columns: Mapping[str, Column]) -> Row | Re
 def _ids(folder: Path, manifest: Mapping[str, Any], asked: Asked) -> set[str]:
     """Ids of the results, of those that a mended row could have."""
     wanted: set[str] = set()
-    with (folder / REJECTS).open("rb") as handle:
-        for line in handle:
-            record = json.loads(line)
-            values = parse_object(str(record["raw"]).encode("utf-8", "surrogatepass"))
-            ids = [record["id"], record["row"], f"{record['file']}:{record['row']}"]
-            if isinstance(values, dict):
-                ids.append(values.get(asked.id_column or "id"))
-            wanted.update(str(id) for id in ids)
+    for record in _read_rejects(folder / REJECTS):
+        values = parse_object(_to_text(record["raw"]).encode("utf-8", "surrogatepass"))
+        ids = [record["id"], record["row"], f"{record['file']}:{record['row']}"]
+        ids.append(_text_id(record))
+        if isinstance(values, dict):
+            ids.append(values.get(asked.id_column or "id"))
+        wanted.update(str(id) for id in ids)
     found: set[str] = set()
     for part in manifest["parts"]:
         path = folder / part["name"]

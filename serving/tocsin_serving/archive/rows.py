@@ -21,6 +21,7 @@ class RawRow:
     where a reader begins to read it again: a byte, a row, or a file of the source.
 
     ``values`` are its columns, or why there are none; a text file is an ``Article`` instead.
+    ``id`` is what a text file is called, which is known before it is read.
     """
 
     file: str
@@ -28,6 +29,7 @@ class RawRow:
     start: int
     raw: bytes
     values: dict[str, Any] | Article | TocsinError
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class RowReader:
 
     def read(self, raw: RawRow, duplicate_of: str | None = None) -> AnyRow:
         """``duplicate_of`` says where the row's id stands already, if it does."""
-        id: str | None = None
+        id = raw.id
         try:
             if isinstance(raw.values, TocsinError):
                 raise raw.values
@@ -143,8 +145,8 @@ def parse_object(raw: bytes) -> dict[str, Any] | TocsinError:
         return error
 
 
-def to_raw(values: dict[str, Any]) -> bytes:
-    """A row of a format that is not text as one line of JSON, as rejects show it."""
+def to_raw(values: Any) -> bytes:
+    """A row of a format that is not text, or a cell of it, as JSON, as rejects show it."""
     return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 

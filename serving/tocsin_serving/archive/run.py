@@ -16,7 +16,7 @@ from typing import Any
 from tocsin_models.errors import InputError
 from tocsin_serving.archive.asked import Asked, differences
 from tocsin_serving.archive.index import InputFile, hash_files, input_differences, make_index
-from tocsin_serving.archive.inputs import STANDARD_INPUT, Source, find_sources, spool
+from tocsin_serving.archive.inputs import PIPED, STANDARD_INPUT, Source, find_sources, spool
 from tocsin_serving.archive.pipeline import Engine, score_embedded
 from tocsin_serving.archive.plan import Counts, Plan
 from tocsin_serving.archive.progress import show_progress
@@ -70,12 +70,26 @@ def score_archive(
     started = monotonic()
     store = Store(out)
     _check_places(names, out, file)
-    sources = find_sources(names, out / RUN / "stdin")
+    sources = find_sources(names, out / RUN / "stdin", store.is_ours)
+    _check_file(sources, file)
     with _stopped_by_sigterm(), store.lock():
         if manifest := store.read_manifest():
-            _refuse_options(out, manifest, asked, file)
-            _refuse_differences(out, manifest, load(), sources)
-            store.clear()
+            try:
+                _refuse_options(out, manifest, asked, file)
+                if STANDARD_INPUT in names and not spool(out / RUN / "stdin"):
+                    # Nothing in the pipe means what came through it before, as for a run that goes
+                    # on.
+                    sources = [item for item in sources if item.name != PIPED]
+                    manifest["inputs"] = [i for i in manifest["inputs"] if i["name"] != PIPED]
+                _refuse_differences(out, manifest, load(), sources)
+            finally:
+                # A copy of standard input is not left in a finished folder.
+                store.clear()
+            if file is not None and not file.exists():
+                raise InputError(
+                    f"{file} is not there, and {out} is finished: its rows are there; name a new "
+                    "folder to have them written into a file again"
+                )
             return Counts.from_record(manifest["counts"])
         if STANDARD_INPUT in names:
             spool(out / RUN / "stdin")
@@ -218,6 +232,20 @@ def _check_places(names: Sequence[str], out: Path, file: Path | None) -> None:
                     f"{target} lies within the input {name}, and would be read as such by the next "
                     "run; name a place outside"
                 )
+
+
+def _check_file(sources: Sequence[Source], file: Path | None) -> None:
+    """
+    Raises:
+        InputError: a glob found the place for the results as an input.
+    """
+    if file is None or not file.exists():
+        return
+    place = file.resolve()
+    for source in sources:
+        for path in source.paths:
+            if not is_address(path) and Path(path).resolve() == place:
+                raise InputError(f"{file} is one of the inputs; name another place for the results")
 
 
 def _show_model(model: Mapping[str, Any] | None) -> str:

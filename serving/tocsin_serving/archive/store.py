@@ -53,9 +53,10 @@ class Store:
             self._blocks.mkdir(parents=True, exist_ok=True)
             self._shards.mkdir(exist_ok=True)
             handle = (self.run / "lock").open("ab")
+        # Before the clean-up below owns the folder: what a refused run finds there is another's.
+        _hold(handle, self.folder)
         try:
             with handle:
-                _hold(handle, self.folder)
                 ours = (f"{name}.tmp" for name in ("part-*", REJECTS, MANIFEST))
                 left = (path for name in ours for path in self.folder.glob(name))
                 for scratch in (*left, *self.run.rglob("*.tmp")):
@@ -68,6 +69,12 @@ class Store:
                 shutil.rmtree(self.run, ignore_errors=True)
                 if is_new and not any(self.folder.iterdir()):
                     self.folder.rmdir()
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a file has the place and the name of one that runs write into the folder."""
+        name = Path(path).name
+        is_named_so = name.startswith("part-") or name in (REJECTS, MANIFEST)
+        return is_named_so and Path(path).parent.resolve() == self.folder.resolve()
 
     def read_plan(self) -> Plan | None:
         """The plan of a run that was begun and not finished here."""
@@ -302,6 +309,7 @@ def _hold(handle: BinaryIO, folder: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        handle.close()
         raise InputError(
             f"{folder}: another run is writing into it; wait for it, or name a new folder"
         ) from None

@@ -72,7 +72,7 @@ def tally_results(folder: Path, date_column: str | None = None, top: int = 10) -
     if not manifest["labels"]:
         raise InputError(f"{folder} holds summaries only; a report counts labels")
     column = _date_column(manifest, date_column)
-    labels = tuple(manifest["labels"])
+    unit, labels = manifest["asked"]["unit"], tuple(manifest["labels"])
     rows: Counter[str] = Counter()
     carried: dict[str, Counter[str]] = {label: Counter() for label in labels}
     best: defaultdict[str, list[Top]] = defaultdict(list)
@@ -82,13 +82,13 @@ def tally_results(folder: Path, date_column: str | None = None, top: int = 10) -
             rows[month] += 1
             for label in _labels(row):
                 carried[label][month] += 1
-            for label, found in _candidates(row, part.name, number, month):
+            for label, found in _candidates(row, part.name, number, month, unit):
                 if len(best[label]) < top:
                     heapq.heappush(best[label], found)
                 else:
                     heapq.heappushpop(best[label], found)
     return Tally(
-        unit=manifest["asked"]["unit"],
+        unit=unit,
         labels=labels,
         date_column=column,
         months=tuple(sorted(rows)),
@@ -135,10 +135,11 @@ def _labels(row: Mapping[str, Any]) -> list[str]:
 
 
 def _candidates(
-    row: Mapping[str, Any], part: str, number: int, month: str
+    row: Mapping[str, Any], part: str, number: int, month: str, unit: str
 ) -> Iterator[tuple[str, Top]]:
-    passages = row.get("passages")
-    if passages is None:
+    if unit == "article":
+        passages = row["passages"]
+    else:  # where a column called passages is the input's own
         scores = row.get("scores") or {
             name.removeprefix("score_"): value
             for name, value in row.items()
