@@ -1,9 +1,12 @@
 """Speed and memory of a model: measured in a process of its own, so that its peak is its own."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.server import TinyModels
@@ -36,6 +39,40 @@ def test_a_model_has_every_number_of_this_machine(tiny_models: TinyModels) -> No
     weights = (tiny_models.classifier / "model.safetensors").stat().st_size / 1e6
     assert found.size_mb is not None
     assert weights < found.size_mb < weights + 1
+
+
+@pytest.mark.parametrize("batch_tokens", [None, 64])
+def test_a_model_is_timed_in_batches_of_the_size_that_was_asked_for(
+    tiny_models: TinyModels,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    batch_tokens: int | None,
+) -> None:
+    # Who looks for the best --batch-size would read the same speed and memory beside each.
+    sizes = []
+    time_it = cost._time
+
+    def look(score: Any, *given: Any, **more: Any) -> cost.Cost:
+        sizes.append(score.__self__.batch_tokens)
+        return time_it(score, *given, **more)
+
+    def run_here(command: list[str], *, input: str, **_: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        assert cost.main(command[3:]) == 0
+        return SimpleNamespace(stdout=capsys.readouterr().out)
+
+    monkeypatch.setattr(cost, "_time", look)
+    fake = SimpleNamespace(
+        run=run_here,
+        CalledProcessError=subprocess.CalledProcessError,
+        TimeoutExpired=subprocess.TimeoutExpired,
+    )
+    monkeypatch.setattr(cost, "subprocess", fake)
+    options = SubjectOptions(device="cpu", batch_tokens=batch_tokens)
+    assert measure_cost(opened(str(tiny_models.classifier)), TEXTS, options) is not None
+    classifier = opened(str(tiny_models.classifier)).classifier
+    assert classifier is not None
+    assert sizes == [batch_tokens or classifier().batch_tokens]  # type: ignore[attr-defined]
 
 
 def test_a_baseline_has_speed_and_no_size() -> None:

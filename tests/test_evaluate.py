@@ -1,6 +1,7 @@
 """``tocsin evaluate`` end to end, as a person and a script meet it, on small invented data."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -227,6 +228,11 @@ def test_a_softmax_model_stands_beside_what_decides_label_by_label(
                 assert ("accuracy" in one["metrics"]) is has_accuracy
         answers = read_lines(out / "answers/theirs.jsonl")
         assert {len(row["labels"]) for row in answers} == {1}
+        # Kept as an incumbent, without the model, it is asked the same questions again.
+        again = tmp_path / f"{name}-again"
+        kept = out / "answers/theirs.jsonl"
+        assert evaluate(kept, "--data", data, "--out", again).code == 0
+        assert subject(again, "theirs")["metrics"] == subject(out, "theirs")["metrics"]
 
 
 def test_a_second_run_loads_no_model(data: Path, tmp_path: Path, tiny_models: TinyModels) -> None:
@@ -337,6 +343,27 @@ def test_limit_takes_the_first_rows_and_the_predictions_of_them(data: Path, tmp_
     assert_refused(ran, tmp_path / "new", "3 predictions are of ids that the data do not have")
 
 
+@pytest.mark.parametrize("limit", [(), ("--limit", 6)])
+def test_predictions_of_boilerplate_are_no_mistake(
+    tmp_path: Path, limit: tuple[object, ...]
+) -> None:
+    # `tocsin score --unit passage` scores every row of the file that is then measured on; what the
+    # data mark as boilerplate would else make the whole archive "the wrong file".
+    scores = dict.fromkeys(("claim", "diplomacy", "retaliation", "threat"), 0.1)
+    extra = {"text": "Share this story.", "labels": [], "boilerplate": True}
+    whole = {"id": "w", "passages": [extra, {"text": "Talks began.", "labels": []}]}
+    data = write(tmp_path / "data.jsonl", {"id": "x", **extra}, whole, *passages())
+    ids = ("x", "w:0", "w:1")
+    theirs = [*predictions(0.9), *({"id": one, "scores": scores} for one in ids)]
+    out = tmp_path / "out"
+    words = (write(tmp_path / "sure.jsonl", *theirs), "--data", data, "--out", out, *limit)
+    assert evaluate(*words).code == 0
+    assert report(out)["data"]["passages"] == (6 if limit else 25)
+    write(tmp_path / "sure.jsonl", *theirs, {"id": "y", "scores": scores})
+    ran = evaluate(*words[:4], tmp_path / "new", *limit)
+    assert_refused(ran, tmp_path / "new", "1 predictions are of ids that the data do not have")
+
+
 def test_the_gate_decides_the_exit_code_and_says_why(data: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate.yaml"
     write(tmp_path / "good.jsonl", *predictions(0.9))
@@ -354,6 +381,25 @@ def test_the_gate_decides_the_exit_code_and_says_why(data: Path, tmp_path: Path)
     assert first == "bad does not pass the gate: 2 rules broken."
     assert second.startswith("macro_f1 is worse by more than the margin 0.02: -1.0000")
     assert third == "macro_f1 0 misses the floor 0.9."
+
+
+def test_of_one_article_a_report_tells_nothing_apart(tmp_path: Path) -> None:
+    # The first file that somebody tries may be one article: there is neither an interval to print
+    # nor a finding, and the gate holds its margin.
+    data = write(tmp_path / "one.jsonl", *({**row, "article": "a"} for row in passages()))
+    good = write(tmp_path / "good.jsonl", *predictions(0.9))
+    bad = write(tmp_path / "bad.jsonl", *predictions(0.4))
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("incumbent: good.jsonl\nprotected: {average_precision: 0.5, macro_f1: 0.5}\n")
+    out = tmp_path / "out"
+    ran = run("evaluate", bad, good, "--data", data, "--out", out, "--gate", gate, *FAST[:4])
+    assert ran.code == 1, ran.err
+    told = ran.out.splitlines()
+    assert told[1] == "macro_f1 is worse by more than the margin 0.5: -1.0000, p 1.000."
+    assert told[2] == "bad is not told apart from good in macro-F1: -1.000 (p 1.0000)."
+    for name in ("report.md", "report.html"):
+        text = (out / name).read_text("utf-8")
+        assert re.search(r"\b(nan|None)\b", text) is None
 
 
 @pytest.mark.parametrize(

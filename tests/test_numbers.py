@@ -116,10 +116,29 @@ def test_a_label_that_nothing_carries_and_a_single_article_break_nothing() -> No
         predictions(0.4, rows=1),
     ):
         found = measure_classifiers([odd, odd], seed=0, resamples=50)
-        assert found.metrics[0]["macro_f1"].low <= found.metrics[0]["macro_f1"].value
+        metrics = found.metrics[0]
+        assert metrics["macro_f1"].value == pytest.approx(values(odd)["macro_f1"])
+        has_ends = not np.isnan([metrics["macro_f1"].low, metrics["roc_auc"].low]).any()
+        assert has_ends is (len(set(odd.articles)) > 1)
     [metrics] = measure_classifiers([replace(GOOD, truth=truth)], seed=0, resamples=50).metrics
     assert np.isnan(metrics["roc_auc_threat"].value)
     assert not np.isnan(metrics["roc_auc"].low)
+
+
+@pytest.mark.parametrize("articles", [1, 2, 4, 30])
+def test_of_few_articles_nothing_is_told_apart(articles: int) -> None:
+    # Whichever of two articles is drawn, the better system is better: the bootstrap would be sure
+    # of it. Nothing but swaps of both, or of none, differs as much; that is half of all ways.
+    names = tuple(f"article-{row % articles}" for row in range(120))
+    pair = [replace(one, articles=names) for one in (predictions(0.9), predictions(0.0))]
+    [found] = measure_classifiers(pair, seed=0, resamples=999).differences
+    for name in ("macro_f1", "average_precision", "roc_auc", "average_precision_threat"):
+        one = found[name]
+        assert one.difference.value > 0.2, name
+        assert (one.p < 0.05) is (articles == 30), name
+        assert one.p > 0.8 * min(1, 2 * 0.5**articles), name
+        assert one.p_holm >= one.p
+        assert np.isnan(one.difference.low) == (articles == 1)
 
 
 def test_intervals_of_rankings_are_those_of_the_same_draws() -> None:

@@ -82,6 +82,23 @@ def test_decisions_are_taken_as_told_and_a_row_without_them_is_cut_at_a_half(
     assert decisions(path, rows, tmp_path) == [[True, False], [False, True], [False, False]]
 
 
+def test_of_single_labels_the_best_is_given(tmp_path: Path) -> None:
+    # Cut at a half, a softmax over many classes would often give none.
+    scores = {"claim": 0.3, "threat": 0.2}
+    path = write(
+        tmp_path,
+        {"id": "a", "scores": scores, "single_label": True},
+        {"id": "b", "scores": scores, "single_label": True, "labels": ["threat"]},
+    )
+    rows = [passage("a"), passage("b")]
+    assert decisions(path, rows, tmp_path) == [[True, False], [False, True]]
+    # One row that does not say so, and the file is not of single labels.
+    path = write(
+        tmp_path, {"id": "a", "scores": scores, "single_label": True}, {"id": "b", "scores": scores}
+    )
+    assert decisions(path, rows, tmp_path) == [[False, False], [False, False]]
+
+
 def test_what_tocsin_wrote_is_read_as_predictions(tmp_path: Path, tiny_models: TinyModels) -> None:
     # The archive that was scored last year is the incumbent's answers.
     (tmp_path / "marash.txt").write_text(ARTICLE, encoding="utf-8")
@@ -136,6 +153,7 @@ def test_a_summary_is_a_text_a_list_or_a_record(
         ({"id": "a", "scores": {"\ud800": 0.5}}, "not a number from 0 to 1"),
         ({"id": "a", "scores": {"claim": 0.5}, "labels": ["treat"]}, "label 'treat' is unknown"),
         ({"id": "a", "scores": {"claim": 0.5}, "labels": {"claim": 1}}, "'labels' is an object"),
+        ({"id": "a", "scores": {"claim": 0.5}, "single_label": 3}, "'single_label' is a number"),
         ({"id": "a"}, "has neither scores nor a summary"),
         ({"scores": {"claim": 0.5}}, "'id' is missing"),
         ({"id": None, "scores": {"claim": 0.5}}, "'id' is missing"),

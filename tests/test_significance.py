@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tocsin_eval.significance import (
     bootstrap_p,
     compare,
     holm,
+    least_p,
     randomisation_p,
     swap_sums,
 )
@@ -141,6 +143,15 @@ def test_swaps_are_told_by_the_seed() -> None:
     first, again, other = (swap_sums(pairs, seed=seed, resamples=100) for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("articles", [1, 2, 3, 8])
+def test_no_test_of_so_many_articles_is_surer_than_all_swaps_of_them(articles: int) -> None:
+    # With two articles the bootstrap of a ranking says p 0.001 of any two systems.
+    ways = np.array(list(product((1, -1), repeat=articles))) @ np.arange(1, articles + 1)
+    as_large = np.abs(ways) >= ways.max()
+    assert least_p(articles) == as_large.mean()
+    assert least_p(5_000) == 0
 
 
 def test_randomisation_p_is_exact_where_all_swaps_can_be_listed() -> None:

@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score
 from tocsin_eval.classification import Predictions
 from tocsin_eval.data import LabelledPassage
 from tocsin_eval.slices import LEAST_PASSAGES, Slice, built_in_slices, measure_slices
+from tocsin_models.errors import ConfigError
 
 
 def passage(text: str = "It rained.", **others: Any) -> LabelledPassage:
@@ -71,6 +72,30 @@ def test_columns_are_parts_where_the_data_have_them() -> None:
     assert parts("region", rows) == ["Kelmar", "Oruba", ""]
     assert parts("desk", rows) == ["", "", ""]
     assert parts("desk", rows, "desk") == ["night", "day", ""]
+
+
+@pytest.mark.parametrize("group", ["source", "kind", "length", "quotation", "position"])
+def test_asking_for_a_part_that_is_there_by_itself_changes_nothing(group: str) -> None:
+    # Who asks for the parts by source wants to see them; a column of that name, taken out of the
+    # row when it was read, would leave none.
+    rows = [passage(kind="headline", position=0)]
+    rows += [passage("“No.” " * 15, position=1, source="wire")]
+    before = parts(group, rows)
+    assert len(set(before)) == 2
+    assert parts(group, rows, group) == before
+
+
+def test_a_column_that_no_row_has_is_refused_with_those_there_are() -> None:
+    # A report without the part that was asked for reads as if nothing were wrong in it.
+    rows = [passage(columns={"desk": "night"}), passage(columns={"shift": "late"})]
+    with pytest.raises(ConfigError) as error:
+        built_in_slices(rows, ("dekc", "desk", "region"))
+    assert [problem.split(" is no column")[0] for problem in error.value.problems] == [
+        "'dekc'",
+        "'region'",
+    ]
+    known = "length, quotation, voice, negation, position, kind, source, desk, shift"
+    assert error.value.problems[0].endswith(f"there are {known}")
 
 
 def test_what_has_one_value_or_very_many_is_no_part_unless_it_was_asked_for() -> None:
@@ -138,6 +163,16 @@ def test_a_part_without_any_label_is_told_by_its_wrong_decisions() -> None:
     for one in results[1:]:
         assert np.isnan([one.micro_f1.value, one.micro_f1.low]).all()
         assert one.wrong.low <= one.wrong.value <= one.wrong.high
+
+
+def test_a_part_of_one_article_has_no_interval() -> None:
+    # Drawn once or twice it gives the same number: an interval without width would look certain.
+    found = measure_slices(predictions(), [part("one", range(5)), part("two", range(10))], seed=0)
+    for one in found:
+        ends = [one.micro_f1.low, one.micro_f1.high, one.wrong.low, one.wrong.high]
+        assert np.isnan(ends).all() == (one.articles == 1)
+        assert not np.isnan([one.micro_f1.value, one.wrong.value]).any()
+    assert sorted(one.articles for one in found) == [1, 2]
 
 
 def test_intervals_of_parts_are_told_by_the_seed_and_no_part_is_no_error() -> None:

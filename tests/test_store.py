@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+import tocsin_eval
+import tocsin_models
+from tocsin_eval import store
 from tocsin_eval.store import Kept, Store
 from tocsin_models.errors import DataError, ModelError
 
@@ -68,6 +73,34 @@ def test_another_key_is_another_file(tmp_path: Path) -> None:
         ask(tmp_path, counter, KEY | changed)
         assert counter.asked == ROWS
     assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("package", [tocsin_models, tocsin_eval], ids=lambda one: one.__name__)
+def test_answers_of_other_code_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: ModuleType
+) -> None:
+    # A gate that passes on the answers of yesterday's cleaning has not run today's.
+    source = tmp_path / "code" / "inner" / "cleaning.py"
+    source.parent.mkdir(parents=True)
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "code")])
+    monkeypatch.setattr(store, "_code_sha256", store._code_sha256.__wrapped__)
+    for code, asked in (("LEAST = 1", ROWS), ("LEAST = 1", []), ("LEAST = 2", ROWS)):
+        source.write_text(code)
+        counter = Counter()
+        ask(tmp_path / "cache", counter)
+        assert counter.asked == asked
+
+
+@pytest.mark.parametrize("package", ["transformers", "tokenizers", "scikit-learn", "sentencex"])
+def test_answers_of_another_version_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    # An upgrade that changes a score would be measured on the day the folder is deleted.
+    ask(tmp_path, Counter())
+    monkeypatch.setattr(store, "version", lambda name: "0" if name == package else version(name))
+    counter = Counter()
+    ask(tmp_path, counter)
+    assert counter.asked == ROWS
 
 
 def test_answers_of_another_precision_are_not_mixed_with_these(tmp_path: Path) -> None:

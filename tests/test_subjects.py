@@ -165,6 +165,16 @@ def test_tfidf_reads_files_and_folders_and_changes_revision_with_them(tmp_path: 
         opened(f"tfidf:{tmp_path / 'none.jsonl'}")
 
 
+def test_tfidf_changes_revision_with_what_it_may_not_see(tmp_path: Path) -> None:
+    # Fitted on as many rows, but others, it gives other answers: kept ones would be the wrong ones.
+    word = f"tfidf:{write_rows(tmp_path / 'train.jsonl', 'threat')}"
+    found = [
+        opened(word, measured=[passage("x", text=text)])[0].revision
+        for text in ("Talks number 3 began.", "Talks number 5 began.", "Talks number 3 began.")
+    ]
+    assert found[0] == found[2] != found[1]
+
+
 def test_a_baseline_may_not_have_seen_what_it_is_measured_on(tmp_path: Path) -> None:
     # An article on both sides would make the baseline look better than any model.
     train = write_rows(tmp_path / "train.jsonl", "threat")

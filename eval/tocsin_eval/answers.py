@@ -200,9 +200,11 @@ def _from_predictions(
     scores = np.array([[row.scores[label] for label in labels] for row in found])
     has_decision = np.array([row.labels is not None for row in found])
     told = label_matrix([row.labels or () for row in found], labels)
-    decided = np.where(has_decision[:, None], told, scores >= 0.5)
+    is_single = all(row.is_single_label for row in found)
+    cut = best_label(scores) if is_single else scores >= 0.5
+    decided = np.where(has_decision[:, None], told, cut)
     return Classified(
-        predictions=_predictions(passages, labels, truth, scores, decided, False),
+        predictions=_predictions(passages, labels, truth, scores, decided, is_single),
         thresholds={} if has_decision.all() else dict.fromkeys(labels, 0.5),
         precision="",
         device="",

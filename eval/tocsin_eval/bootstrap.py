@@ -26,7 +26,7 @@ class Interval:
     """A statistic and its 95% interval: the 2.5th and 97.5th percentile of the resamples.
 
     A statistic that does not exist (ROC AUC of a label that nothing carries) is NaN throughout;
-    one that was not resampled has NaN for its ends.
+    one that was not resampled, or of one article, has NaN for its ends.
     """
 
     value: float
@@ -44,6 +44,12 @@ def interval(value: float, draws: Array) -> Interval:
         return Interval(value=float(value), low=float("nan"), high=float("nan"))
     low, high = np.percentile(known, [2.5, 97.5])
     return Interval(value=float(value), low=float(low), high=float(high))
+
+
+def telling(draws: Array, articles: int) -> Array:
+    """The resamples (first axis), or none of them where they are of one article: all alike, they
+    would make an interval without width and a difference beyond doubt."""
+    return draws if articles > 1 else draws[:0]
 
 
 def draw_times(units: int, *, seed: int, resamples: int = RESAMPLES) -> Iterator[Array]:

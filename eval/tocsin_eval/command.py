@@ -95,14 +95,15 @@ def gate_of(record: Mapping[str, Any]) -> bool:
 def _first(data: EvaluationData, limit: int | None) -> EvaluationData:
     if limit is None:
         return data
-    return EvaluationData(passages=data.passages[:limit], summaries=data.summaries[:limit])
+    return replace(data, passages=data.passages[:limit], summaries=data.summaries[:limit])
 
 
 def _without_the_rest(
     subjects: Sequence[Subject], everything: EvaluationData, data: EvaluationData
 ) -> list[Subject]:
-    """Predictions of rows that are known but past the limit are no mistake."""
-    rest = {row.id for row in everything.passages} - {row.id for row in data.passages}
+    """Predictions of rows that are known but boilerplate, or past the limit, are no mistake."""
+    known = everything.left_out | {row.id for row in everything.passages}
+    rest = known - {row.id for row in data.passages}
     return [
         replace(subject, predictions=subject.predictions.without(rest))
         if subject.predictions

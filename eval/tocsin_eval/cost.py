@@ -1,6 +1,7 @@
 """What a model costs on this machine: passages and tokens a second, latency, memory, size.
 
-    python -m tocsin_eval.cost DIRECTORY [--device D] [--threads N] [--precision P] < texts.json
+    python -m tocsin_eval.cost DIRECTORY [--device D] [--threads N] [--precision P]
+        [--batch-tokens N] < texts.json
 
 Each model runs in a process of its own, so that its peak memory is its own: the texts (a JSON list)
 come in on standard input and never touch the disk, the numbers go out on standard output. A runner
@@ -66,6 +67,7 @@ def measure_cost(subject: Subject, texts: Sequence[str], options: SubjectOptions
     command = [sys.executable, "-m", "tocsin_eval.cost", str(directory)]
     command += ["--device", options.device, "--precision", options.precision]
     command += ["--threads", str(options.threads)] if options.threads else []
+    command += ["--batch-tokens", str(options.batch_tokens)] if options.batch_tokens else []
     try:
         ran = subprocess.run(
             command,
@@ -132,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--batch-tokens", type=int)
     options = parser.parse_args(arguments)
     texts = json.load(sys.stdin)
     try:
@@ -157,6 +160,7 @@ def _measure(options: argparse.Namespace, texts: Sequence[str]) -> Cost:
         classifier = load_classifier(directory, **how)
     else:
         classifier = load_plain_classifier(str(directory), **how)
+    classifier.batch_tokens = options.batch_tokens or classifier.batch_tokens
     tokens = sum(len(window.ids) for window in classifier.cut(texts))
     info = classifier.info
     cost = _time(classifier.score, texts, info.device, tokens=tokens, precision=info.precision)

@@ -68,10 +68,12 @@ class ReferenceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationData:
-    """What a model is measured on; not both are empty."""
+    """What a model is measured on; not both are empty. ``left_out`` are the ids of boilerplate,
+    which others may well have predicted."""
 
     passages: tuple[LabelledPassage, ...]
     summaries: tuple[ReferenceSummary, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 def read_evaluation(
@@ -88,7 +90,11 @@ def read_evaluation(
     reader.problems.raise_if_any()
     if not reader.passages and not reader.summaries:
         raise DataError(f"{_names(sources)}: no row to read; at least one is needed")
-    return EvaluationData(passages=tuple(reader.passages), summaries=tuple(reader.summaries))
+    return EvaluationData(
+        passages=tuple(reader.passages),
+        summaries=tuple(reader.summaries),
+        left_out=frozenset(reader.left_out),
+    )
 
 
 def read_passages(
@@ -179,6 +185,7 @@ class _Reader:
     ) -> None:
         self.passages: list[LabelledPassage] = []
         self.summaries: list[ReferenceSummary] = []
+        self.left_out: set[str] = set()
         self.problems = Problems() if problems is None else problems
         self._columns = columns
         self._has_passages = has_passages
@@ -203,7 +210,8 @@ class _Reader:
     def _read_article(self, fields: Record, others: Record, identifier: str) -> None:
         if not self._take("article", identifier, fields):
             return
-        passages = _passages(fields, others, identifier)
+        passages, left_out = _passages(fields, others, identifier)
+        self.left_out |= left_out
         if self._has_passages:
             self.passages += [p for p in passages if self._take("passage", p.id, fields)]
         if self._has_summaries and (_has_summary(fields) or not self._has_passages):
@@ -232,7 +240,9 @@ class _Reader:
                     kind=_kind(fields, "body"),
                     columns=others.scalars(frozenset()),
                 )
-                if not fields.flag("boilerplate"):
+                if fields.flag("boilerplate"):
+                    self.left_out.add(identifier)
+                else:
                     self.passages.append(passage)
         if wants_summary:
             name = _place_of_the_text(fields, has_labels)
@@ -273,17 +283,22 @@ class _Reader:
         return not place
 
 
-def _passages(fields: Record, others: Record, article: str) -> list[LabelledPassage]:
-    """The passages of a whole article that are not boilerplate. The first is its headline, unless
-    it says otherwise or stands alone."""
+def _passages(
+    fields: Record, others: Record, article: str
+) -> tuple[list[LabelledPassage], set[str]]:
+    """The passages of a whole article that are not boilerplate, and the ids of those that are. The
+    first is its headline, unless it says otherwise or stands alone."""
     source, outer = fields.name("source", ""), others.scalars(frozenset())
     names = _listed_names(others.values.get("names"))
     kept: list[tuple[int, Record, str, tuple[str, ...]]] = []
+    left_out: set[str] = set()
     for index, row in enumerate(fields.rows("passages")):
         is_boilerplate, labels, text = row.flag("boilerplate"), row.labels(), row.text("text")
-        if not is_boilerplate:
+        if is_boilerplate:
+            left_out.add(f"{article}:{index}")
+        else:
             kept.append((index, row, text, labels))
-    return [
+    passages = [
         LabelledPassage(
             id=f"{article}:{index}",
             article=article,
@@ -297,6 +312,7 @@ def _passages(fields: Record, others: Record, article: str) -> list[LabelledPass
         )
         for number, (index, row, text, labels) in enumerate(kept)
     ]
+    return passages, left_out
 
 
 def _listed_names(found: object) -> tuple[Name, ...]:

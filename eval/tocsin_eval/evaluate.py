@@ -123,6 +123,7 @@ def _classification(
 ) -> None:
     """Fills in what the subjects do on passages: numbers, parts, behaviour, doubts, cost."""
     labels = common_labels(subjects, passages)
+    slices = built_in_slices(passages, settings.slice_by)
     with (
         _timed(seconds, "scoring"),
         show("scoring passages", len(subjects) * len(passages)) as tick,
@@ -136,7 +137,6 @@ def _classification(
             seed=settings.seed,
             resamples=settings.resamples,
         )
-        slices = built_in_slices(passages, settings.slice_by)
         for subject, answer, metrics in zip(subjects, answers, numbers.metrics, strict=True):
             records[subject.name] |= _classified(answer, passages)
             records[subject.name]["metrics"] = dict(metrics)
@@ -223,6 +223,8 @@ def _classified(answer: Classified, passages: Sequence[LabelledPassage]) -> dict
                 "labels": [
                     label for label, given in zip(found.labels, decided, strict=True) if given
                 ],
+                # Measured again they are asked the same questions.
+                **({"single_label": True} if found.is_single_label else {}),
             }
             for row, scores, decided in zip(passages, found.scores, found.decided, strict=True)
         },

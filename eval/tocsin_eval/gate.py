@@ -11,6 +11,7 @@ ceilings. The rules stand in a YAML file:
     ceilings: {ece: 0.08}
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,14 @@ def read_gate(path: Path) -> GateRules:
         ConfigError: names every mistake of the file.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        values = loader.get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(str(path), [f"cannot be read as YAML ({type(error).__name__})"]) from None
     if not isinstance(values, dict):
         raise ConfigError(str(path), [f"must hold some of {', '.join(_KEYS)}"])
-    problems = [
+    problems = [f"{key}: stands twice; keep one" for key in loader.twice]
+    problems += [
         f"{key}: unknown key; known: {', '.join(_KEYS)}" for key in values if key not in _KEYS
     ]
     tables = {name: values.get(name) or {} for name in ("protected", "floors", "ceilings")}
@@ -89,8 +92,10 @@ def read_gate(path: Path) -> GateRules:
         problems += [
             f"{name}: {number} is {limit!r}, not a number"
             for number, limit in table.items()
-            # A limit that is NaN would let everything pass, or nothing.
-            if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit
+            # A limit that is NaN or infinite would let everything pass, or nothing.
+            if isinstance(limit, bool)
+            or not isinstance(limit, int | float)
+            or not abs(limit) < math.inf
         ]
     alpha = values.get("alpha", 0.05)
     if not isinstance(alpha, float) or not 0 < alpha < 1:
@@ -110,6 +115,19 @@ def read_gate(path: Path) -> GateRules:
         alpha=alpha,
         **tables,
     )
+
+
+class _Loader(yaml.SafeLoader):
+    """Counts the keys that stand ``twice``: YAML itself would quietly drop the first rule."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.twice: list[str] = []
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        self.twice += sorted({str(key) for key in keys if keys.count(key) > 1})
+        return super().construct_mapping(node, deep)
 
 
 def _beside(gate: Path, word: str) -> str:
@@ -171,7 +189,8 @@ def hold(
 def _protect(difference: Difference, margin: float, p: float, alpha: float) -> Ruling:
     found = difference.difference
     loss = found.value if is_cost(difference.name) else -found.value
-    range_ = f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p {p:.3f}"
+    ends = "" if math.isnan(found.low) else f" ({found.low:+.4f} to {found.high:+.4f})"
+    range_ = f"{found.value:+.4f}{ends}, p {p:.3f}"
     if loss > margin:
         why = f"is worse by more than the margin {margin:g}"
     elif loss > 0 and p < alpha:

@@ -8,10 +8,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin_eval.bootstrap import RESAMPLES, Array, Interval, draw_times, interval, resample_sums
+from tocsin_eval.bootstrap import (
+    RESAMPLES,
+    Array,
+    Interval,
+    draw_times,
+    interval,
+    resample_sums,
+    telling,
+)
 from tocsin_eval.classification import Predictions, row_sums, statistics, values
 from tocsin_eval.ranking import resample_rankings
-from tocsin_eval.significance import Difference, Statistics, bootstrap_p, compare, holm, swap_sums
+from tocsin_eval.significance import (
+    Difference,
+    Statistics,
+    bootstrap_p,
+    compare,
+    holm,
+    least_p,
+    swap_sums,
+)
 
 # Rankings cost more than sums: a thousand resamples put the ends of an interval within 0.005.
 RANKING_RESAMPLES = 1_000
@@ -67,7 +83,10 @@ def measure_classifiers(
             for of_sums, of_ranks, others in zip(summed.metrics, ranked, rest, strict=True)
         ),
         differences=tuple(
-            {**of_sums, **_ranking_differences(known, rankings, index, labels)}
+            {
+                **of_sums,
+                **_ranking_differences(known, rankings, index, labels, least_p(len(sums))),
+            }
             for index, of_sums in enumerate(summed.differences, start=1)
         ),
     )
@@ -103,7 +122,7 @@ def _measure(
     resamples: int,
 ) -> Numbers:
     """``sums`` has the shape (articles, subjects, columns)."""
-    drawn = resample_sums(sums, seed=seed, resamples=resamples)
+    drawn = telling(resample_sums(sums, seed=seed, resamples=resamples), len(sums))
     metrics = []
     for index, one in enumerate(known):
         draws = numbers_of(drawn[:, index])
@@ -142,7 +161,7 @@ def _rankings(found: Predictions, seed: int, resamples: int) -> dict[str, Array]
     for column, label in enumerate(found.labels):
         result[f"average_precision_{label}"] = precision[:, column]
         result[f"roc_auc_{label}"] = area[:, column]
-    return result
+    return {name: telling(draws, units) for name, draws in result.items()}
 
 
 def _mean(draws: Array, absent: float) -> Array:
@@ -161,12 +180,13 @@ def _ranking_differences(
     rankings: Sequence[Mapping[str, Array]],
     index: int,
     labels: Sequence[str],
+    least: float,
 ) -> dict[str, Difference]:
     names = list(rankings[0])
     draws = {name: rankings[0][name] - rankings[index][name] for name in names}
     result = {}
     for family in _families(names, labels):
-        p_values = [bootstrap_p(draws[name]) for name in family]
+        p_values = [max(least, bootstrap_p(draws[name])) for name in family]
         for name, p, corrected in zip(family, p_values, holm(p_values), strict=True):
             value = known[0][name] - known[index][name]
             result[name] = Difference(

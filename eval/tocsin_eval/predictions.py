@@ -2,9 +2,10 @@
 
 A row is ``{"id", "scores": {label: probability}}``, or has a column ``score_<label>`` for each
 label (what ``tocsin score`` writes into Parquet); ``labels``, where a row has them, are its
-decisions, else a label is given from 0.5 on. ``summary`` is a text, a list of sentences, or the
-object of a Tocsin record. A whole record of ``tocsin analyse --json`` counts for each of its
-passages, by their text.
+decisions, else a label is given from 0.5 on. ``single_label`` says that exactly one label is right:
+then the best is given instead. ``summary`` is a text, a list of sentences, or the object of a
+Tocsin record. A whole record of ``tocsin analyse --json`` counts for each of its passages, by their
+text.
 """
 
 import json
@@ -30,6 +31,7 @@ class PassagePrediction:
     scores: Mapping[str, float]
     labels: tuple[str, ...] | None
     place: str
+    is_single_label: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,12 @@ def _prediction(record: Record, scores: Mapping[str, float]) -> PassagePredictio
     given = None if record.values.get("labels") is None else record.labels()
     if given and (unknown := sorted(set(given) - set(scores))):
         record.complain(f"label {unknown[0][:80]!r} is unknown: it has no score")
-    return PassagePrediction(scores=scores, labels=given, place=record.place)
+    return PassagePrediction(
+        scores=scores,
+        labels=given,
+        place=record.place,
+        is_single_label=record.flag("single_label"),
+    )
 
 
 def _scores(record: Record) -> dict[str, float]:

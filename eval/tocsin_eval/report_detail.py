@@ -169,7 +169,9 @@ def build_slices(subjects: Sequence[Record]) -> Table:
                 Cell(
                     text="",
                     whisker=build_whisker(
-                        part["micro_f1"], (0.0, 1.0), f"micro-F1 {cell.text} ({cell.range})"
+                        part["micro_f1"],
+                        (0.0, 1.0),
+                        f"micro-F1 {cell.text} ({cell.range or 'no interval'})",
                     ),
                 ),
                 Cell(text=format_count(part["passages"])),

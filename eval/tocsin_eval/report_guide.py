@@ -5,6 +5,7 @@ from typing import Any
 
 from tocsin_eval.numbers import RANKING_RESAMPLES
 from tocsin_eval.report_parts import Fact
+from tocsin_eval.slices import RESAMPLES as SLICE_RESAMPLES
 
 _PASSAGES = (
     (
@@ -83,7 +84,8 @@ def explain(record: Mapping[str, Any]) -> Iterator[Fact]:
         term="95% interval",
         text=f"What another sample of articles of this kind might have given. Articles are drawn "
         f"anew, with all their passages, {record['resamples']:,} times (for rankings at most "
-        f"{RANKING_RESAMPLES:,}); 95% of the draws lie within. A wide one means: too few articles.",
+        f"{RANKING_RESAMPLES:,}, for parts of the data {SLICE_RESAMPLES:,}); 95% of the draws lie "
+        f"within. A wide one means: too few articles.",
     )
     if record["comparisons"]:
         yield Fact(

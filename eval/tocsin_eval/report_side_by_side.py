@@ -76,7 +76,9 @@ def build_glances(
         rows = []
         for one, found in zip(subjects, intervals, strict=True):
             cell = build_cell(number, found)
-            picture = build_whisker(found, (0.0, end), f"{cell.text} ({cell.range})")
+            picture = build_whisker(
+                found, (0.0, end), f"{cell.text} ({cell.range or 'no interval'})"
+            )
             heading = Cell(text=one["name"], note=standing_of(record, one["name"]))
             rows.append((heading, cell, Cell(text="", whisker=picture)))
         yield Table(

@@ -37,8 +37,8 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Of the randomisation, which is exact; of the bootstrap for numbers that know no sums, and
-        so cannot be swapped (average precision)."""
+        """Of the randomisation, which is exact; of the bootstrap, and at least ``least_p``, for
+        numbers that know no sums, and so cannot be swapped (average precision)."""
         return self.p_bootstrap if np.isnan(self.p_randomisation) else self.p_randomisation
 
 
@@ -82,6 +82,12 @@ def bootstrap_p(draws: Array) -> float:
         return 1.0
     rarer = min(int((known <= _ROUNDING).sum()), int((known >= -_ROUNDING).sum()))
     return min(1.0, 2 * (1 + rarer) / (1 + len(known)))
+
+
+def least_p(articles: int) -> float:
+    """The least two-sided p that swaps of so many articles can give: of their 2**articles ways two
+    differ most. The bootstrap knows no such bound, and of few articles claims far more."""
+    return min(1.0, 2.0 ** (1 - articles))
 
 
 def randomisation_p(observed: float, swapped: Array) -> float:

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin_eval.bootstrap import Array, Decisions, Interval, article_sums, interval, ratio
+from tocsin_eval.bootstrap import (
+    Array,
+    Decisions,
+    Interval,
+    article_sums,
+    interval,
+    ratio,
+    telling,
+)
 from tocsin_eval.bootstrap import resample_sums as resample
 from tocsin_eval.classification import Predictions
+from tocsin_eval.columns import list_names
 from tocsin_eval.data import LabelledPassage
+from tocsin_models.errors import ConfigError
 
 # Intervals of parts are for orientation: a fifth of the resamples moves their ends by under 0.005.
 RESAMPLES = 2_000
@@ -63,7 +73,11 @@ def built_in_slices(
     passages: Sequence[LabelledPassage], columns: Sequence[str] = ()
 ) -> list[Slice]:
     """Parts by what a passage is (length, quotation, passive, negation, position, kind), by its
-    source, by ``COLUMNS`` where the data have them, and by further ``columns`` of the data."""
+    source, by ``COLUMNS`` where the data have them, and by further ``columns`` of the data.
+
+    Raises:
+        ConfigError: one of ``columns`` is neither a part by itself nor in any row.
+    """
     groups: dict[str, Callable[[LabelledPassage], str]] = {
         "length": _length,
         "quotation": lambda passage: _has(_QUOTE, passage, "quotation"),
@@ -73,8 +87,14 @@ def built_in_slices(
         "kind": lambda passage: passage.kind,
         "source": lambda passage: passage.source,
     }
-    for column in dict.fromkeys((*COLUMNS, *columns)):
-        groups[column] = _column(column)
+    there = {name for passage in passages for name in passage.columns}
+    if unknown := [name for name in columns if name not in there and name not in groups]:
+        known = list_names([*groups, *sorted(there)])
+        raise ConfigError(
+            "slices", [f"{name!r} is no column of the data; there are {known}" for name in unknown]
+        )
+    for column in (*COLUMNS, *columns):
+        groups.setdefault(column, _column(column))
     found = []
     for group, name_of in groups.items():
         names = np.array([name_of(passage) for passage in passages])
@@ -100,17 +120,18 @@ def measure_slices(
     )
     drawn = resample(sums, seed=seed, resamples=resamples)
     values, draws = _statistics(sums.sum(axis=0)), _statistics(drawn)
+    articles = (sums[..., -1] > 0).sum(axis=0)
     results = [
         SliceResult(
             group=part.group,
             name=part.name,
             passages=int(part.rows.sum()),
-            articles=int((sums[:, index, -1] > 0).sum()),
+            articles=int(count),
             labels=int(found.truth[part.rows].sum()),
-            micro_f1=interval(float(values[0][index]), draws[0][:, index]),
-            wrong=interval(float(values[1][index]), draws[1][:, index]),
+            micro_f1=interval(float(values[0][index]), telling(draws[0][:, index], count)),
+            wrong=interval(float(values[1][index]), telling(draws[1][:, index], count)),
         )
-        for index, part in enumerate(slices)
+        for index, (part, count) in enumerate(zip(slices, articles, strict=True))
     ]
     return sorted(results, key=_badness)
 

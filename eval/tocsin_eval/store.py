@@ -1,23 +1,32 @@
 """Answers that cost time, kept beside the report: a second run takes seconds, a killed one goes on.
 
 One file a subject and task, JSON Lines: a header, then an answer a row in the order of the data. It
-is named by a hash of the data, the subject's revision and the options, so whatever would change an
-answer makes another file. Summaries hold sentences of the articles; that is why answers lie in the
-folder of the report, which the user chose, and not in a cache elsewhere.
+is named by a hash of the data, the subject's revision, the options, our code and what runs it, so
+whatever would change an answer makes another file. Summaries hold sentences of the articles; that
+is why answers lie in the folder of the report, which the user chose, and not in a cache elsewhere.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tocsin_eval
+import tocsin_models
 from tocsin_eval.provenance import available_cores, processor_name
 from tocsin_models.errors import DataError
 
 FORMAT = 1
+
+# What runs our code and the networks: answers hang on it, to the last digits.
+_PACKAGES = (
+    *("numpy", "openvino", "scikit-learn", "sentencex", "tocsin", "tokenizers", "torch"),
+    "transformers",
+)
 
 Row = TypeVar("Row")
 # Called with how many rows are done, for a progress bar.
@@ -86,13 +95,25 @@ class Store:
     def _path(self, key: Mapping[str, str]) -> Path:
         told = {
             "format": FORMAT,
-            # What a network answers depends on what runs it, to the last digits.
-            "versions": [version(name) for name in ("tocsin", "openvino", "torch")],
+            "code": _code_sha256(),
+            "versions": [version(name) for name in _PACKAGES],
             "machine": [processor_name(), available_cores()],
             **key,
         }
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
         return self._folder / f"{digest[:32]}.jsonl"
+
+
+@cache
+def _code_sha256() -> str:
+    """Hash of our sources as they are installed: an answer is theirs as much as the weights'."""
+    digest = hashlib.sha256()
+    for package in (tocsin_models, tocsin_eval):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{path.relative_to(folder.parent)} ".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _lines(values: Sequence[Any]) -> str:

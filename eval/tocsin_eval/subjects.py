@@ -16,6 +16,7 @@
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -330,13 +331,15 @@ def _tfidf(files: str, options: SubjectOptions, measured: Sequence[LabelledPassa
             options.seed,
         )
 
-    told = (
-        f"tfidf {data_sha256(paths)} {len(kept)} {options.seed} {sorted(options.columns.items())}"
-    )
+    told = [
+        *("tfidf", data_sha256(paths), options.seed, sorted(options.columns.items())),
+        # What it is fitted on hangs on what is measured.
+        [[row.id, row.text] for row in kept],
+    ]
     return Subject(
         name="tfidf",
         kind="baseline",
-        revision="sha256:" + hashlib.sha256(told.encode()).hexdigest(),
+        revision="sha256:" + hashlib.sha256(json.dumps(told).encode()).hexdigest(),
         labels=labels,
         classifier=fit,
     )

@@ -42,9 +42,11 @@ def _against_others(record: Mapping[str, Any]) -> Iterator[str]:
                 standing = "better than" if value > 0 else "worse than"
             else:
                 standing = "not told apart from"
+            # Of one article there is no interval.
+            range_ = "" if low is None else f"{low:+.{digits}f} to {high:+.{digits}f}, "
             yield (
                 f"{comparison['first']} is {standing} {comparison['second']} in {title}: "
-                f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}, p {p:.4f})."
+                f"{value:+.{digits}f} ({range_}p {p:.4f})."
             )
 
 
