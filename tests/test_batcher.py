@@ -70,6 +70,7 @@ class Watcher:
 
     breaks: str = ""
     left: int = 0
+    failed: int = 0
     waits: list[float] = field(default_factory=list)
     batches: list[tuple[Hashable, int, int]] = field(default_factory=list)
     queues: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
@@ -85,8 +86,11 @@ class Watcher:
         self.waits.append(seconds)
         self._break("waited")
 
-    def batch(self, *, shape: Hashable, rows: int, tokens: int, seconds: float) -> None:
+    def batch(
+        self, *, shape: Hashable, rows: int, failed: int, tokens: int, seconds: float
+    ) -> None:
         self.batches.append((shape, rows, tokens))
+        self.failed += failed
         self._break("batch")
 
     def gone(self) -> None:
@@ -100,12 +104,14 @@ def batching(
     *,
     batch_tokens: int = 100,
     queue_tokens: int = 1_000_000,
+    model_of: Callable[[Hashable], Hashable] = lambda shape: None,
 ) -> Iterator[Batcher]:
     batcher = Batcher(
         model,
         batch_tokens=batch_tokens,
         queue_tokens=queue_tokens,
         observer=watcher or Watcher(),
+        model_of=model_of,
     )
     try:
         yield batcher
@@ -586,6 +592,39 @@ def test_rows_that_the_model_itself_gives_up_are_failures_too() -> None:
         for _ in range(3):
             play(batcher.submit(rows("a"), soon()))
         assert batcher.failed_in_a_row >= 3
+
+
+def test_the_failures_of_each_model_are_counted_by_themselves() -> None:
+    # Else a summariser that works would hide a classifier that has died.
+    model = Model(poison={"bad"})
+    with batching(model, model_of=lambda shape: shape == 20) as batcher:
+        for expected in (1, 2, 3):
+            play(batcher.submit(rows("bad", shape=10), soon()))
+            play(batcher.submit(rows("good", shape=20), soon()))
+            assert batcher.failed_in_a_row == expected
+        play(batcher.submit(rows("good", shape=11), soon()))  # of the same model
+        assert batcher.failed_in_a_row == 0
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["gives up rows", "raises"])
+def test_failed_rows_are_counted_and_logged_once_for_a_batch(
+    caplog: pytest.LogCaptureFixture, raises: bool
+) -> None:
+    # Rows that score NaN are answered 200 with an error in place: nothing else would tell of them.
+    model = Model(poison={"bad", "worse"} if raises else set())
+    if not raises:
+        model.change = lambda found: [
+            RowFailed("not a number") if row in ("bad", "worse") else row for row in found
+        ]
+    watcher = Watcher()
+    with batching(model, watcher) as batcher:
+        play(batcher.submit(rows("a", "bad", "b", "worse"), soon()))
+        play(batcher.submit(rows("c"), soon()))
+        batcher.stop()  # what is told last is told by now
+    assert watcher.failed == 2
+    [line] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    reason = "ValueError" if raises else "not a number"
+    assert line == f"the model failed on 2 of 4 rows ({reason})"
 
 
 @pytest.mark.parametrize("error", [MemoryError, SystemExit, KeyboardInterrupt, GeneratorExit])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import pickle
 import re
 import socket
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from tests.client_service import (
     BUSY,
@@ -150,12 +152,20 @@ def test_results_that_are_not_of_the_passages_sent_are_refused(
 
 @pytest.mark.parametrize(
     ("method", "arguments", "options"),
-    [("classify", [COPY], {}), ("analyse", [], {"text": COPY, "request_id": "two\r\nlines"})],
+    [
+        ("classify", [COPY], {}),
+        ("analyse", [], {"text": COPY, "request_id": "two\r\nlines"}),
+        ("classify", [[COPY]], {"thresholds": {"threat": math.nan}}),
+        ("classify", [[COPY]], {"thresholds": {"threat": np.float32(0.5)}}),
+        ("analyse", [], {"text": COPY, "max_words": np.int64(40)}),
+        ("analyse", [], {"text": COPY, "labels": {"threat"}}),
+    ],
 )
 def test_what_cannot_be_meant_is_refused_before_it_is_sent(
     call: Caller, method: str, arguments: Any, options: Any
 ) -> None:
-    # A lone string would be labelled letter by letter, and a foreign id be replaced unseen.
+    # A lone string would be labelled letter by letter, and a foreign id be replaced unseen. What
+    # is no JSON would be json's own error, which is not in the tree that callers catch.
     with fake(MODELS) as service:
         with pytest.raises(InputError) as caught:
             call(service.url, method, *arguments, **options)

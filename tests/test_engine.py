@@ -61,11 +61,14 @@ def tiny(tiny_models: TinyModels) -> Models:
 
 
 @contextmanager
-def opened(models: Models, queue_tokens: int = 1_000_000) -> Iterator[Engine]:
+def opened(
+    models: Models, queue_tokens: int = 1_000_000, max_timeout_s: float = 120.0
+) -> Iterator[Engine]:
     engine = Engine(
         models.classifier,
         models.summariser,
         queue_tokens=queue_tokens,
+        max_timeout_s=max_timeout_s,
         metrics=Metrics(routes=(), labels=models.classifier.labels),
     )
     try:
@@ -81,7 +84,13 @@ def engine(tiny: Models) -> Iterator[Engine]:
 
 
 def call(seconds: float = 20.0) -> Call:
-    return Call(request_id="r", route="/v1/analyse", deadline=time.monotonic() + seconds)
+    return Call(
+        request_id="r",
+        route="/v1/analyse",
+        deadline=time.monotonic() + seconds,
+        timeout_s=seconds,
+        max_timeout_s=120.0,
+    )
 
 
 def play(scene: Coroutine[Any, Any, T]) -> T:
@@ -325,6 +334,55 @@ def test_a_model_that_raises_is_not_ready_until_it_answers(tiny: Models, engine:
         assert await engine.is_ready()
 
     play(scene())
+
+
+def test_a_dead_classifier_is_not_hidden_by_a_summariser_that_works(
+    tiny: Models, engine: Engine
+) -> None:
+    # Both run in one batcher: with one count for both, every summary would reset it.
+    async def scene() -> None:
+        with spoilt(tiny.classifier, no_number):
+            for _ in range(3):
+                _, [answer] = await engine.classify([SENTENCES[0]], Options(), call())
+                assert answer.failure
+                assert (await engine.summarise(ARTICLES[1], Options(), call())).summary
+            assert not await engine.is_ready()
+        assert await engine.is_ready()
+
+    play(scene())
+
+
+def test_a_model_that_hangs_is_not_ready_until_it_comes_back(
+    tiny: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    # It fails on nothing, so that no failure would ever be counted, and everybody waits behind it.
+    go = threading.Event()
+
+    def hanging(_: Sequence[TextWindow], found: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        assert go.wait(20)
+        return found
+
+    async def becomes(engine: Engine, is_ready: bool) -> bool:
+        for _ in range(500):
+            if await engine.is_ready() is is_ready:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def scene(engine: Engine) -> None:
+        held = asyncio.ensure_future(engine.classify([SENTENCES[0]], Options(), call()))
+        assert await becomes(engine, False)
+        go.set()
+        await held
+        assert await becomes(engine, True)
+
+    with spoilt(tiny.classifier, hanging), opened(tiny, max_timeout_s=0.2) as engine:
+        assert play(engine.is_ready())  # nothing runs
+        try:
+            play(scene(engine))
+        finally:
+            go.set()
+    assert "has not come back" in caplog.text  # which /readyz refers to
 
 
 # Time and room

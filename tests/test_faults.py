@@ -51,6 +51,7 @@ def test_a_poison_row_fails_alone(
     # BentoML fails the whole batch: one strange passage would take its neighbours with it.
     texts = [TEXTS[0], POISONED, *TEXTS[1:]]
     faults.forget()
+    failed = faulty.metric("tocsin_failed_rows_total", task="classify")
     with faults.having(poison=faults.token(POISON), raises=raises):
         response = faulty.classify(*texts)
     assert any(len(run.rows) == len(texts) for run in faults.runs()), "they shared no batch"
@@ -61,6 +62,11 @@ def test_a_poison_row_fails_alone(
     assert bad["error"]["code"] == "inference_failed"
     assert POISON not in bad["error"]["message"]
     assert scores_of(good) == list(alone.values())
+    # The answer is 200: whoever runs the service sees it here or not at all. The metrics are told
+    # after the callers.
+    wait_until(lambda: faulty.metric("tocsin_failed_rows_total", task="classify") == failed + 1)
+    reason = "RuntimeError" if raises else "not a number"
+    assert f"the model failed on 1 of {len(texts)} rows ({reason})" in faulty.log
 
 
 def test_a_poison_request_leaves_the_requests_beside_it_alone(

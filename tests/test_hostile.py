@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPResponse
+from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import pytest
-from tests.server import Server
+from tests.faults import Faults
+from tests.server import Server, TinyModels, start_server
 
 SENTENCE = "We will answer every strike, the commander vowed."
 MIB = 2**20
@@ -216,6 +219,78 @@ def test_endless_headers_are_not_taken_into_memory(server: Server) -> None:
     assert max(peak, resident_bytes(server)) - before < 16 * MIB
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 3], ids=["one segment", "two", "cut in the head"])
+def test_an_offer_to_upgrade_costs_no_body(server: Server, pieces: int) -> None:
+    # Java's HttpClient and `curl --http2` offer HTTP/2 with every request over plain HTTP, and may
+    # be answered in HTTP/1.1 (RFC 9110, 7.8). uvicorn's parser stops there and drops the body.
+    body = passage(SENTENCE)
+    head = (
+        b"POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+        b"X-Request-Id: %d\r\nContent-Length: %d\r\n\r\n"
+    )
+    with connect(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(3):  # and the connection is good for more
+            whole = head % (number, len(body)) + body
+            cuts = {1: [], 2: [len(whole) - len(body)], 3: [60, len(whole) - 9]}[pieces]
+            for start, end in pairwise([0, *cuts, len(whole)]):
+                connection.sendall(whole[start:end])
+                time.sleep(0.05 * (pieces > 1))
+            status, headers, said = read_answer(connection)
+            assert (status, headers["x-request-id"]) == (200, str(number)), said
+            assert json.loads(said)["results"][0]["scores"]
+
+
+def test_many_offers_to_upgrade_in_one_segment_are_all_answered(server: Server) -> None:
+    # Each is read a second time; one inside the other would end in a RecursionError.
+    head = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    offer = head + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with connect(server, 30) as connection:
+        connection.sendall(offer * 1_500 + head + b"Connection: close\r\n\r\n")
+        said = b""
+        while piece := connection.recv(1 << 20):
+            said += piece
+    assert said.count(b"HTTP/1.1 200 ") == 1_501
+
+
+def test_endless_trailers_are_not_taken_into_memory(server: Server) -> None:
+    # They need no key and no deadline ends them: /livez has answered long before.
+    for field in (b"X-%d: " + b"x" * 100_000 + b"\r\n", b"%d" + b"x" * 100_000):
+        before = peak = resident_bytes(server)
+        is_closed = False
+        with connect(server) as connection:
+            connection.sendall(
+                b"POST /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-First: "
+            )
+            try:
+                for number in range(600):
+                    connection.sendall(field % number)
+                    if number % 20 == 0:
+                        peak = max(peak, resident_bytes(server))
+            except (BrokenPipeError, ConnectionResetError):
+                is_closed = True
+        assert is_closed
+        assert max(peak, resident_bytes(server)) - before < 16 * MIB
+
+
+def test_trailers_are_read_over_and_the_next_request_is_answered(server: Server) -> None:
+    # Some proxies add a checksum there. What is too much for one request is not for five.
+    body = passage(SENTENCE)
+    with connect(server) as connection:
+        for number in range(5):
+            connection.sendall(
+                b"POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"%x\r\n%b\r\n0\r\nX-%d: "
+                % (len(body), body, number)
+                + b"x" * 300_000
+                + b"\r\n\r\n"
+            )
+            assert read_answer(connection)[0] == 200
+
+
 def test_a_request_head_that_stays_away_holds_no_one_up(server: Server) -> None:
     waiting = [connect(server) for _ in range(50)]
     try:
@@ -227,6 +302,34 @@ def test_a_request_head_that_stays_away_holds_no_one_up(server: Server) -> None:
     finally:
         for connection in waiting:
             connection.close()
+
+
+def test_a_connection_without_a_request_is_closed_and_one_that_waits_for_its_answer_is_not(
+    tiny_models: TinyModels, tmp_path: Path
+) -> None:
+    # Such connections ask for no key, and each holds a file descriptor.
+    faults = Faults.install(tmp_path / "faults", tiny_models)
+    with (faults.folder / "sitecustomize.py").open("a", encoding="utf-8") as customise:
+        customise.write("\nfrom tocsin_serving import head_limit\nhead_limit.HEAD_S = 0.5\n")
+    half = b"POST /v1/classify HT"
+    whole = (
+        half + b"TP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n"
+    )
+    body = passage(SENTENCE)
+    with start_server(tiny_models, tmp_path, python_path=faults.folder) as strict:
+        for sent in (b"", half):
+            with connect(strict, 20) as idle:
+                idle.sendall(sent)
+                assert idle.recv(1) == b""
+        with connect(strict, 20) as busy:
+            with faults.hold():
+                # The next head may begin before the answer; the connection is kept until then.
+                busy.sendall(whole % len(body) + body + half)
+                faults.wait_held()
+                time.sleep(1.5)
+            assert read_answer(busy)[0] == 200
+            assert busy.recv(1) == b""
 
 
 def series(server: Server) -> int:

@@ -1,13 +1,16 @@
 """Starting, stopping and being killed: what the real process leaves, loses and says."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -75,6 +78,7 @@ def test_sigterm_loses_nothing_that_was_admitted(tiny_models: TinyModels, tmp_pa
                     except httpx.ConnectError:
                         continue
                     assert late.status_code == 503, late.text
+                    assert late.headers["connection"] == "close"
                     if body:
                         assert late.json()["code"] == "draining"
                         assert int(late.headers["retry-after"]) >= 1
@@ -83,9 +87,39 @@ def test_sigterm_loses_nothing_that_was_admitted(tiny_models: TinyModels, tmp_pa
                 assert article.result().status_code == 200
         answers = [future.result() for future in admitted]
         assert [answer.status_code for answer in answers] == [200] * 10
+        # A client that keeps its connections would send its next request here again.
+        assert {answer.headers["connection"] for answer in answers} == {"close"}
         assert stopping.process.wait(grace_s) == 0
         assert time.monotonic() - started < grace_s
         assert stopping.processes() == []
+
+
+def test_a_server_that_ends_refuses_a_large_article_with_a_whole_answer(
+    tiny_models: TinyModels, tmp_path: Path
+) -> None:
+    # Closing while the client still writes resets the connection: it would never learn that it
+    # should come again.
+    faults = Faults.install(tmp_path / "faults", tiny_models)
+    body = b'{"passages": [{"id": "a", "text": "%b"}]}' % (b"x" * 2_000_000)
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with (
+        start_server(tiny_models, tmp_path, python_path=faults.folder) as ending,
+        ThreadPoolExecutor(1) as pool,
+        faults.hold(),
+    ):
+        admitted = pool.submit(ending.classify, TEXT)
+        faults.wait_held()
+        with socket.create_connection(("127.0.0.1", ending.port), 20) as kept:
+            ending.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: "draining: " in ending.log)
+            kept.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            refused = HTTPResponse(kept)
+            refused.begin()
+            assert (refused.status, refused.getheader("connection")) == (503, "close")
+            assert json.loads(refused.read())["code"] == "draining"
+            assert kept.recv(1) == b""
+        faults.release()
+        assert admitted.result().status_code == 200
 
 
 def test_what_never_ends_is_cut_off_after_the_grace_period(
@@ -136,6 +170,8 @@ def test_a_killed_worker_ends_the_server(tiny_models: TinyModels, tmp_path: Path
         assert crashed.process.wait(12) != 0
         wait_until(lambda: not crashed.processes(), 5)
         assert is_refused(crashed.port)
+        # A killed process writes no last line that could say why.
+        assert "look for the OOM killer" in crashed.log
 
 
 def test_two_servers_live_side_by_side(

@@ -71,9 +71,9 @@ def test_queue_batches_and_labels_are_seen() -> None:
     metrics.queue(jobs=3, tokens=700)
     metrics.queue(jobs=2, tokens=500)
     metrics.waited(0.004)
-    metrics.batch(task="classify", rows=5, tokens=320, seconds=0.02)
-    metrics.batch(task="classify", rows=1, tokens=64, seconds=0.01)
-    metrics.batch(task="summarise", rows=2, tokens=900, seconds=0.1)
+    metrics.batch(task="classify", rows=5, failed=2, tokens=320, seconds=0.02)
+    metrics.batch(task="classify", rows=1, failed=1, tokens=64, seconds=0.01)
+    metrics.batch(task="summarise", rows=2, failed=0, tokens=900, seconds=0.1)
     metrics.labelled({"claim": 2, "threat": 0, "weather": 1})
     metrics.windows("classify", 6)
     metrics.gone()
@@ -89,6 +89,8 @@ def test_queue_batches_and_labels_are_seen() -> None:
     assert value(series, "tocsin_inference_seconds_sum", task="classify") == pytest.approx(0.03)
     assert value(series, "tocsin_tokens_total", task="classify") == 384
     assert value(series, "tocsin_tokens_total", task="summarise") == 900
+    assert value(series, "tocsin_failed_rows_total", task="classify") == 3
+    assert value(series, "tocsin_failed_rows_total", task="summarise") == 0
     assert value(series, "tocsin_labels_total", label="claim") == 2
     assert value(series, "tocsin_labels_total", label="other") == 1
     assert value(series, "tocsin_windows_total", task="classify") == 6
@@ -116,6 +118,7 @@ def test_what_has_not_happened_yet_is_zero() -> None:
         assert value(series, "tocsin_labels_total", label=label) == 0
     for task in ("classify", "summarise"):
         assert value(series, "tocsin_inference_seconds_count", task=task) == 0
+        assert value(series, "tocsin_failed_rows_total", task=task) == 0
 
 
 def test_the_process_is_measured_on_the_same_page() -> None:
@@ -184,7 +187,7 @@ def test_counts_of_several_threads_add_up() -> None:
 
     def count() -> None:
         for _ in range(2_000):
-            metrics.batch(task="classify", rows=1, tokens=16, seconds=0.001)
+            metrics.batch(task="classify", rows=1, failed=0, tokens=16, seconds=0.001)
             metrics.request(route="/livez", method="GET", status=200, seconds=0.001)
 
     threads = [Thread(target=count) for _ in range(4)]

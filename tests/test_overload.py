@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.faults import Faults, wait_until
-from tests.server import Server
+from tests.server import Server, TinyModels, start_server
 
 # 64 tokens with its padding: a request's 256 rows of it are a quarter of the queue.
 LONG = "We will answer every strike, the commander vowed, and the talks were suspended. " * 3
@@ -108,7 +109,28 @@ def test_a_request_that_is_being_worked_on_times_out_too(
         response = classify(faulty, LONG, 8, **{"X-Request-Timeout": "0.4"})
         assert time.monotonic() - started < 2
         assert_problem(response, 504, "deadline_exceeded")
+        detail = response.json()["detail"]
+        assert "within 0.4 s" in detail
+        assert "up to 120 s, in X-Request-Timeout" in detail
     assert classify(faulty, LONG, 8).status_code == 200
+
+
+def test_whoever_has_waited_as_long_as_allowed_is_not_told_to_allow_more(
+    tiny_models: TinyModels, tmp_path: Path
+) -> None:
+    # A longer X-Request-Timeout would be cut to the same, and time out again.
+    faults = Faults.install(tmp_path / "faults", tiny_models)
+    limits = ("--timeout", 1, "--max-timeout", 1)
+    with (
+        start_server(tiny_models, tmp_path, *limits, python_path=faults.folder) as hurried,
+        faults.hold(),
+    ):
+        response = classify(hurried, LONG, 1, **{"X-Request-Timeout": "60"})
+    assert_problem(response, 504, "deadline_exceeded")
+    detail = response.json()["detail"]
+    assert "within 1 s, the most that this service allows" in detail
+    assert "--max-timeout" in detail
+    assert "X-Request-Timeout" not in detail
 
 
 def send_and_leave(server: Server, text: str) -> None:

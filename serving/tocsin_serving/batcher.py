@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -65,7 +66,9 @@ class Observer(Protocol):
 
     def queue(self, *, jobs: int, tokens: int) -> None: ...
     def waited(self, seconds: float) -> None: ...
-    def batch(self, *, shape: Hashable, rows: int, tokens: int, seconds: float) -> None: ...
+    def batch(
+        self, *, shape: Hashable, rows: int, failed: int, tokens: int, seconds: float
+    ) -> None: ...
     def gone(self) -> None: ...
 
 
@@ -88,16 +91,24 @@ class Batcher:
 
     ``batch_tokens`` is what a batch may hold, ``queue_tokens`` what may wait before newcomers are
     refused; a job is admitted whole, so that one that is larger than the queue still has its turn.
+    ``model_of`` says which model reads a shape: the failures of each are counted by themselves.
     Deadlines are of ``time.monotonic``, which no change of the clock on the wall moves.
     """
 
     def __init__(
-        self, run: Run, *, batch_tokens: int, queue_tokens: int, observer: Observer
+        self,
+        run: Run,
+        *,
+        batch_tokens: int,
+        queue_tokens: int,
+        observer: Observer,
+        model_of: Callable[[Hashable], Hashable] = lambda shape: None,
     ) -> None:
         self._run = run
         self._batch_tokens = batch_tokens
         self._queue_tokens = queue_tokens
         self._observer = observer
+        self._model_of = model_of
         self._queue = FairQueue()
         self._jobs = 0
         self._condition = threading.Condition()
@@ -106,9 +117,21 @@ class Batcher:
         # of what a small one takes is not its rows'.
         self._full_batch_s = 0.0
         self._has_seen_full = False
-        self.failed_in_a_row = 0
+        self._failed_in_a_row: dict[Hashable, int] = {}
+        self._running_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
+
+    @property
+    def failed_in_a_row(self) -> int:
+        """Failures since a row last succeeded, of the model that has most of them."""
+        return max([0, *self._failed_in_a_row.values()])
+
+    @property
+    def running_s(self) -> float:
+        """How long the batch that is in the model has been there; 0 where none is."""
+        since = self._running_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def refuse_when_full(self) -> None:
         """
@@ -215,11 +238,15 @@ class Batcher:
         return []
 
     def _serve(self, batch: list[Waiting]) -> None:
-        started = time.monotonic()
+        started = self._running_since = time.monotonic()
         shape = batch[0].row.shape
         results = self._run_or_isolate(shape, [waiting.row.payload for waiting in batch])
+        self._running_since = None
         ended = time.monotonic()
         tokens = sum(waiting.row.tokens for waiting in batch)
+        reasons = Counter(result.reason for result in results if isinstance(result, RowFailed))
+        for reason, rows in reasons.items():
+            LOGGER.error("the model failed on %d of %d rows (%s)", rows, len(batch), reason)
         finished: list[_Job] = []
         with self._condition:
             self._learn(tokens, ended - started)
@@ -234,7 +261,7 @@ class Batcher:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 finished[0].done.get_loop().call_soon_threadsafe(_finish, finished)
         report = partial(self._observer.batch, shape=shape, rows=len(batch), tokens=tokens)
-        self._tell(partial(report, seconds=ended - started))
+        self._tell(partial(report, failed=reasons.total(), seconds=ended - started))
 
     def _tell(self, report: Callable[[], None]) -> None:
         """Metrics that cannot be written must not end the only thread that answers."""
@@ -263,12 +290,12 @@ class Batcher:
                     for payload in payloads
                     for result in self._run_or_isolate(shape, [payload])
                 ]
-            LOGGER.error("the model failed on a row (%s)", type(error).__name__)
             results = [RowFailed(type(error).__name__)]
+        model = self._model_of(shape)
         if all(isinstance(result, RowFailed) for result in results):
-            self.failed_in_a_row += 1
+            self._failed_in_a_row[model] = self._failed_in_a_row.get(model, 0) + 1
         else:
-            self.failed_in_a_row = 0
+            self._failed_in_a_row[model] = 0
         return results
 
     def _run_checked(self, shape: Hashable, payloads: list[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from tocsin_serving.problems import Problem
+from tocsin_serving.problems import Problem, deadline_exceeded
 from tocsin_serving.tracing import Stage, Times
 
 # In the order in which Server-Timing names them.
@@ -13,11 +13,16 @@ STAGES: tuple[Stage, ...] = ("queue", "tokenise", "infer")
 @dataclass(slots=True, kw_only=True)
 class Call:
     """Filled in as the request goes. ``deadline`` and the times of ``stages`` are of
-    ``time.monotonic``; ``problem`` is why it was refused."""
+    ``time.monotonic``; ``timeout_s`` is how long after its arrival the deadline is, at most
+    ``max_timeout_s``; ``is_read`` says that nothing of the body is still to come; ``problem`` is
+    why it was refused."""
 
     request_id: str
     route: str
     deadline: float
+    timeout_s: float
+    max_timeout_s: float
+    is_read: bool = False
     key: str | None = None
     passages: int | None = None
     tokens: int | None = None
@@ -28,6 +33,10 @@ class Call:
         """What a stage took; 0 where it was not reached."""
         started, ended = self.stages.get(stage, (0.0, 0.0))
         return 1000 * (ended - started)
+
+    def too_late(self) -> Problem:
+        """What is answered once the deadline has passed."""
+        return deadline_exceeded(self.timeout_s, self.max_timeout_s)
 
     @property
     def server_timing(self) -> str:

@@ -95,7 +95,10 @@ class Desk:
         if self.is_draining:
             raise Problem("draining", "it takes nothing new", retry_after_s=1)
         if not await self.engine.is_ready():
-            raise Problem("not_ready", "the models fail on text that they can read; see the log")
+            raise Problem(
+                "not_ready",
+                "a model fails on text that it can read, or does not come back; see the log",
+            )
 
     async def analyse(self, request: ArticleRequest, call: Call) -> dict[str, Any]:
         article = request.to_article(call.request_id)

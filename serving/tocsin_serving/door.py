@@ -31,7 +31,7 @@ from tocsin_serving.desk import Desk
 from tocsin_serving.gate import Gate
 from tocsin_serving.logs import request_line
 from tocsin_serving.native import check_body
-from tocsin_serving.problems import MEDIA_TYPE, Problem, deadline_exceeded
+from tocsin_serving.problems import MEDIA_TYPE, Problem
 from tocsin_serving.routes import TEMPLATES, Route, find_route
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -93,6 +93,9 @@ class Door:
             request_id=_request_id(headers.get("x-request-id", "")),
             route=route.template,
             deadline=started + self._settings.timeout_s,
+            timeout_s=self._settings.timeout_s,
+            max_timeout_s=self._settings.max_timeout_s,
+            is_read=not _length(headers) and "transfer-encoding" not in headers,
         )
         CALL.set(call)
         status = 0
@@ -103,6 +106,10 @@ class Door:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *_response_headers(call, route)]
+                if self._desk.is_draining and call.is_read:
+                    # Else a kept connection would bring the next request here too. Closed before
+                    # the body is read, it would be reset (body.py).
+                    message["headers"].append((b"connection", b"close"))
             else:
                 sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -186,7 +193,10 @@ class Door:
                 )
             await app(scope, receive, send)
             return
-        call.deadline += self._timeout_s(headers) - self._settings.timeout_s
+        call.timeout_s = self._timeout_s(headers)
+        call.deadline += call.timeout_s - self._settings.timeout_s
+        if self._desk.is_draining:
+            self._budget.give(len(await self._read(scope, receive, call)))
         self._desk.refuse_when_closed()
         _check_media_type(headers)
         self._desk.in_flight += 1
@@ -199,9 +209,19 @@ class Door:
         self, scope: Scope, receive: Receive, send: Send, call: Call, app: Application
     ) -> None:
         """Read the body, and let ``app`` answer while the client is there."""
+        body = await self._read(scope, receive, call)
+        try:
+            if app is self._native:
+                check_body(self._desk, call.route, body)
+            await run_while_connected(lambda replay: app(scope, replay, send), body, receive)
+        finally:
+            self._budget.give(len(body))
+
+    async def _read(self, scope: Scope, receive: Receive, call: Call) -> bytes:
+        """The body; its length is to be given back to the budget."""
         left_s = call.deadline - time.monotonic()
         if left_s <= 0:
-            raise deadline_exceeded()
+            raise call.too_late()
         body = await read_body(
             receive,
             _length(Headers(scope=scope)),
@@ -209,12 +229,8 @@ class Door:
             self._budget,
             left_s,
         )
-        try:
-            if app is self._native:
-                check_body(self._desk, call.route, body)
-            await run_while_connected(lambda replay: app(scope, replay, send), body, receive)
-        finally:
-            self._budget.give(len(body))
+        call.is_read = True
+        return body
 
     def _timeout_s(self, headers: Headers) -> float:
         """

@@ -2,6 +2,7 @@
 micro-batcher between them."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -31,7 +32,9 @@ from tocsin_serving.batcher import Batcher, DeadlinePassed, Outcome, QueueFull, 
 from tocsin_serving.calls import Call
 from tocsin_serving.fair_queue import Row
 from tocsin_serving.metrics import Metrics, Task
-from tocsin_serving.problems import Problem, deadline_exceeded
+from tocsin_serving.problems import Problem
+
+LOGGER = logging.getLogger("tocsin.engine")
 
 # Up to here preparing takes a few milliseconds, about what a hop to another thread and back costs
 # while inference has both cores.
@@ -69,16 +72,19 @@ class Engine:
         summariser: ExtractiveSummariser | AbstractiveSummariser,
         *,
         queue_tokens: int,
+        max_timeout_s: float,
         metrics: Metrics,
     ) -> None:
         self.classifier = classifier
         self.summariser = summariser
+        self._max_timeout_s = max_timeout_s
         self._metrics = metrics
         self._batcher = Batcher(
             self._run,
             batch_tokens=classifier.batch_tokens,
             queue_tokens=queue_tokens,
             observer=_Observer(metrics),
+            model_of=_task,
         )
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare")
 
@@ -118,11 +124,21 @@ class Engine:
 
     async def warm_up(self, timeout_s: float = 60.0) -> None:
         """One inference of each model: what comes after it is as fast as it will ever be."""
-        call = Call(request_id="warm-up", route="warm-up", deadline=time.monotonic() + timeout_s)
+        call = Call(
+            request_id="warm-up",
+            route="warm-up",
+            deadline=time.monotonic() + timeout_s,
+            timeout_s=timeout_s,
+            max_timeout_s=self._max_timeout_s,
+        )
         await self.analyse(Article(id="warm-up", text=_WARM_UP), Options(), call)
 
     async def is_ready(self) -> bool:
-        """Whether the models answer; after failures in a row they are asked."""
+        """Whether the models answer; after failures in a row of either they are asked."""
+        if self._batcher.running_s > self._max_timeout_s:
+            # Nobody can be waiting for it any more, and everybody waits behind it.
+            LOGGER.error("a model has not come back for %d s", self._batcher.running_s)
+            return False
         if self._batcher.failed_in_a_row < _SUSPICIOUS:
             return True
         try:
@@ -199,7 +215,7 @@ class Engine:
             async with asyncio.timeout(call.deadline - started):
                 return await loop.run_in_executor(self._pool, work)
         except TimeoutError:
-            raise deadline_exceeded() from None
+            raise call.too_late() from None
         finally:
             call.stages["tokenise"] = (started, time.monotonic())
 
@@ -210,7 +226,7 @@ class Engine:
         except QueueFull as error:
             raise _queue_full(error) from None
         except DeadlinePassed:
-            raise deadline_exceeded() from None
+            raise call.too_late() from None
         call.stages["queue"] = (outcome.queued_at, outcome.started_at)
         call.stages["infer"] = (outcome.started_at, outcome.finished_at)
         return outcome
@@ -253,9 +269,15 @@ class _Observer:
         self.gone = metrics.gone
         self._metrics = metrics
 
-    def batch(self, *, shape: Hashable, rows: int, tokens: int, seconds: float) -> None:
-        task: Task = "summarise" if shape == _SUMMARY else "classify"
-        self._metrics.batch(task=task, rows=rows, tokens=tokens, seconds=seconds)
+    def batch(
+        self, *, shape: Hashable, rows: int, failed: int, tokens: int, seconds: float
+    ) -> None:
+        task = _task(shape)
+        self._metrics.batch(task=task, rows=rows, failed=failed, tokens=tokens, seconds=seconds)
+
+
+def _task(shape: Hashable) -> Task:
+    return "summarise" if shape == _SUMMARY else "classify"
 
 
 def _rows(windows: Sequence[TextWindow]) -> list[Row]:

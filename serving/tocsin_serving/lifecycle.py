@@ -128,6 +128,7 @@ def _load_engine(desk: Desk) -> Engine:
             classifier.result(),
             summariser.result(),
             queue_tokens=settings.queue_tokens,
+            max_timeout_s=settings.max_timeout_s,
             metrics=desk.metrics,
         )
 

@@ -96,14 +96,18 @@ class Metrics:
         self._rejected = _Children(
             counter("rejections_total", "Requests refused.", "reason"), CODES
         )
-        self._queue_jobs = gauge("queue_jobs", "Jobs that wait.")
-        self._queue_tokens = gauge("queue_tokens", "Tokens of the jobs that wait.")
+        self._queue_jobs = gauge("queue_jobs", "Jobs that wait or are being read.")
+        self._queue_tokens = gauge("queue_tokens", "Tokens of the rows that wait.")
         self._waited = histogram("queue_wait_seconds", "From a job's admission to its batch.")
         self._gone = counter(
-            "abandoned_jobs_total", "Jobs whose clients left before they ran, dropped unread."
+            "abandoned_jobs_total",
+            "Jobs whose clients left before the answer; what still waited is dropped unread.",
         )
         self._labels = _Children(
             counter("labels_total", "Labels given to passages.", "label"), labels
+        )
+        self._failed = _by_task(
+            counter("failed_rows_total", "Rows on which the model failed.", "task")
         )
         self._rows = _by_task(histogram("batch_rows", "Rows in a batch.", "task", buckets=ROWS))
         self._batch_tokens = _by_task(
@@ -133,7 +137,7 @@ class Metrics:
         self._rejected[reason].inc()
 
     def queue(self, *, jobs: int, tokens: int) -> None:
-        """What waits now."""
+        """What waits now; ``jobs`` with those that are being read."""
         self._queue_jobs.set(jobs)
         self._queue_tokens.set(tokens)
 
@@ -141,8 +145,9 @@ class Metrics:
         """One job was taken from the queue after ``seconds``."""
         self._waited.observe(seconds)
 
-    def batch(self, *, task: Task, rows: int, tokens: int, seconds: float) -> None:
-        """One batch has run; ``seconds`` in the model alone."""
+    def batch(self, *, task: Task, rows: int, failed: int, tokens: int, seconds: float) -> None:
+        """One batch has run, ``failed`` of its rows in vain; ``seconds`` in the model alone."""
+        self._failed[task].inc(failed)
         self._rows[task].observe(rows)
         self._batch_tokens[task].observe(tokens)
         self._inference[task].observe(seconds)
@@ -157,7 +162,7 @@ class Metrics:
         self._windows[task].inc(count)
 
     def gone(self, count: int = 1) -> None:
-        """``count`` jobs were dropped because their clients had left."""
+        """``count`` jobs ended because their clients had left."""
         self._gone.inc(count)
 
     def model(self, *, task: Task, name: str, revision: str, precision: str, device: str) -> None:

@@ -37,7 +37,7 @@ CODES = {
     "internal": (500, "A fault of the service"),
     "inference_failed": (500, "The model failed on this input"),
     "draining": (503, "The service is shutting down"),
-    "not_ready": (503, "The service is starting"),
+    "not_ready": (503, "The models do not answer yet, or no longer"),
     "deadline_exceeded": (504, "The deadline passed"),
 }
 
@@ -88,11 +88,14 @@ class Problem(Exception):
         return json.dumps(record, ensure_ascii=False).encode()
 
 
-def deadline_exceeded() -> Problem:
+def deadline_exceeded(timeout_s: float, max_timeout_s: float) -> Problem:
     return Problem(
         "deadline_exceeded",
-        "the answer was not there by the deadline; send less at once, or allow more seconds in "
-        "X-Request-Timeout",
+        f"the answer was not there within {timeout_s:g} s; send less at once, or allow more, up to "
+        f"{max_timeout_s:g} s, in X-Request-Timeout"
+        if timeout_s < max_timeout_s
+        else f"the answer was not there within {timeout_s:g} s, the most that this service allows; "
+        "send less at once, or ask for a larger --max-timeout",
     )
 
 

@@ -97,6 +97,8 @@ class Tocsin:
         )
 
 
+# What circus says where no worker is left.
+_NO_WORKER = "No active process found for watcher."
 # How long the supervisor may leave an order to end undone before it hears it again.
 _INSIST_S = 0.5
 
@@ -127,10 +129,14 @@ def run() -> None:
         handler.quit()
         handler.controller.loop.call_later(_INSIST_S, insist, handler)
 
-    # The supervisor ends in the same way whether it was told to or its worker died.
     SysHandler.signal = note
-    Tocsin.serve_http(host=SETTINGS.host, port=SETTINGS.port)  # type: ignore[attr-defined]
+    try:
+        Tocsin.serve_http(host=SETTINGS.host, port=SETTINGS.port)  # type: ignore[attr-defined]
+    except RuntimeError as error:
+        if str(error) != _NO_WORKER:
+            raise
     if not told:
         raise TocsinError(
-            "the worker ended by itself, and so does the server; its last log line says why"
+            "the worker ended by itself, and so does the server; its last ERROR line says why, or "
+            "if there is none it was killed: look for the OOM killer in the system's log"
         )
