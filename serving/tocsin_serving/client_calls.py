@@ -126,16 +126,18 @@ class Calls:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", request_id):
             # The service would put one of its own in its place, and the logs would not join.
             raise InputError("request_id is not 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+        text: str | None = None
         with suppress(ValueError, TypeError):
             text = json.dumps(body, ensure_ascii=False, allow_nan=False)
-            # Half of a surrogate pair is for the service to refuse: the error of Python's codec
-            # would hold the whole article.
-            return self._ask("POST", path, text.encode("utf-8", "surrogatepass"), request_id)
-        # Not inside the block: the encoder's error would hang on ours.
-        raise InputError(
-            "thresholds and options must be plain JSON: finite numbers, strings, lists; convert "
-            "values of numpy with float()"
-        )
+        if text is None:
+            # Not inside the block: the encoder's error would hang on ours.
+            raise InputError(
+                "thresholds and options must be plain JSON: finite numbers, strings, lists; "
+                "convert values of numpy with float()"
+            )
+        # Half of a surrogate pair is for the service to refuse: the error of Python's codec would
+        # hold the whole article.
+        return self._ask("POST", path, text.encode("utf-8", "surrogatepass"), request_id)
 
     def _ask(
         self, method: str, path: str, content: bytes | None = None, request_id: str | None = None
