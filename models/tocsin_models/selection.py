@@ -1,18 +1,23 @@
 """Scored sentences -> the ones a summary is made of: whole thoughts, no repetition, a budget."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
+from tocsin_models.extracts import SentenceFacts, best_extract
 from tocsin_models.protocols import Limits
 from tocsin_models.styles import Room, room_of
 
 # Sentences that one sentence may bring with it. Who needs more is not worth the room.
 _MOST_TOGETHER = 12
 
+# Extracts are weighed of this many sentences, the likeliest: all 469 of up to three.
+_POOL = 14
+
 _WORD = re.compile(r"\w+")
-_Trigram = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +40,12 @@ class Candidate:
 def select(candidates: Sequence[Candidate], limits: Limits) -> list[int]:
     """Indices of the chosen sentences, in order. ``candidates`` are those of one article, in order.
 
-    The best are taken first. A sentence brings what it needs (``Candidate``); if that does not fit,
-    or if it shares three words in a row with what is chosen (trigram blocking: Paulus et al. 2017),
-    the next one is tried. If any sentence is
-    in focus, the best of them is taken before all others. Where nothing can be chosen, the best
-    sentence stands alone; nothing is chosen only if none fits into an explicit ``max_words``.
+    Of the likeliest sentences the extract is taken that is worth most as a whole
+    (``extracts.best_extract``); what room is left is filled by the next best. A sentence brings
+    what it needs (``Candidate``), and none shares three words in a row with another. If any
+    sentence is in focus, the best of them is taken before all others. Where nothing can be chosen,
+    the best sentence stands alone; nothing is chosen only if none fits into an explicit
+    ``max_words``.
 
     Raises:
         ConfigError: the style is unknown.
@@ -50,13 +56,17 @@ def select(candidates: Sequence[Candidate], limits: Limits) -> list[int]:
     for index in order:
         if candidates[index].is_in_focus and chosen.add(index):
             break
+    together = (frozenset(chosen.missing(index)) for index in order)
+    units = list(islice((unit for unit in together if unit and chosen.may_take(unit)), _POOL))
+    start = frozenset(chosen.indices)
+    chosen.take(best_extract(chosen.facts, units, start, room) - start)
     chosen.fill()
     if not chosen.indices:
         order.sort(key=lambda i: (chosen.missing(i) != [i], -candidates[i].score, i))
         fits = [
             index
             for index in order
-            if limits.max_words is None or count_words(candidates[index].text) <= limits.max_words
+            if limits.max_words is None or chosen.facts[index].words <= limits.max_words
         ]
         return fits[:1]
     return sorted(chosen.indices)
@@ -73,9 +83,10 @@ class _Choice:
 
     def __init__(self, candidates: Sequence[Candidate], room: Room) -> None:
         self.indices: set[int] = set()
+        self.facts = [_facts(candidate) for candidate in candidates]
         self._candidates = candidates
         self._room = room
-        self._trigrams: set[_Trigram] = set()
+        self._trigrams: set[tuple[str, ...]] = set()
         self._words = 0
 
     @property
@@ -106,28 +117,35 @@ class _Choice:
     def add(self, index: int) -> bool:
         """Take a sentence with what it needs, if all of it may come in."""
         missing = self.missing(index)
-        words = self._words + sum(count_words(self._candidates[i].text) for i in missing)
-        room = self._room
-        if (
-            len(missing) > _MOST_TOGETHER
-            or (room.most_words is not None and words > room.most_words)
-            or (
-                room.most_sentences is not None
-                and len(self.indices) + len(missing) > room.most_sentences
-            )
-        ):
+        if not self.may_take(missing):
             return False
-        found: set[_Trigram] = set()
-        for i in missing:
-            spoken = [word.lower() for word in _WORD.findall(self._candidates[i].text)]
-            own = set(zip(spoken, spoken[1:], spoken[2:], strict=False))
-            if own & (self._trigrams | found) or not spoken:
-                return False
-            found |= own
-        self.indices.update(missing)
-        self._trigrams |= found
-        self._words = words
+        self.take(missing)
         return True
+
+    def may_take(self, indices: Collection[int]) -> bool:
+        """Whether these sentences fit in and repeat neither each other nor what is chosen."""
+        room, facts = self._room, [self.facts[index] for index in indices]
+        trigrams = frozenset().union(*(fact.trigrams for fact in facts))
+        return (
+            len(facts) <= _MOST_TOGETHER
+            and (
+                room.most_words is None
+                or self._words + sum(fact.words for fact in facts) <= room.most_words
+            )
+            and (
+                room.most_sentences is None or len(self.indices) + len(facts) <= room.most_sentences
+            )
+            and all(fact.tokens for fact in facts)
+            and len(trigrams) == sum(len(fact.trigrams) for fact in facts)
+            and self._trigrams.isdisjoint(trigrams)
+        )
+
+    def take(self, indices: Collection[int]) -> None:
+        """Add sentences that may come in."""
+        self.indices.update(indices)
+        for index in indices:
+            self._trigrams |= self.facts[index].trigrams
+            self._words += self.facts[index].words
 
     def missing(self, index: int) -> list[int]:
         """A sentence and what it needs that is not chosen yet; no more than tell that it is too
@@ -142,3 +160,13 @@ class _Choice:
             first -= 1 + self._candidates[first - 1].before
         last = index + self._candidates[index].after
         return [i for i in range(first, last + 1) if i not in self.indices]
+
+
+def _facts(candidate: Candidate) -> SentenceFacts:
+    tokens = tuple(_WORD.findall(candidate.text.lower()))
+    return SentenceFacts(
+        tokens=tokens,
+        words=count_words(candidate.text),
+        trigrams=frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False)),
+        probability=1 / (1 + math.exp(-candidate.score)),
+    )
