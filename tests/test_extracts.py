@@ -17,12 +17,7 @@ from tocsin_models.styles import Room, room_of
 
 def facts(text: str, probability: float) -> SentenceFacts:
     tokens = tuple(text.split())
-    return SentenceFacts(
-        tokens=tokens,
-        words=len(tokens),
-        trigrams=frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False)),
-        probability=probability,
-    )
+    return SentenceFacts(tokens=tokens, words=len(tokens), probability=probability)
 
 
 def worth(sentences: Sequence[SentenceFacts], extract: Sequence[int], room: Room) -> float:

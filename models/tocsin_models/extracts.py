@@ -7,8 +7,8 @@ are expected to have: minimum Bayes risk, as in machine translation (Kumar and B
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, pairwise
-from typing import Any
+from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +29,22 @@ _OWN = 0.1
 _SUREST = 0.999
 
 Array = npt.NDArray[np.float64]
-Trigrams = frozenset[tuple[str, ...]]
+Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SentenceFacts:
-    """What counts of a sentence here: its words in lower case, how many words an editor counts, the
-    runs of three words in it, and the probability that it stands in a good extract."""
+    """What counts of a sentence here: its words in lower case, how many words an editor counts, and
+    the probability that it stands in a good extract."""
 
     tokens: tuple[str, ...]
     words: int
-    trigrams: Trigrams
     probability: float
+
+    @cached_property
+    def trigrams(self) -> frozenset[tuple[str, str, str]]:
+        """Runs of three words."""
+        return frozenset(zip(self.tokens, self.tokens[1:], self.tokens[2:], strict=False))
 
 
 def best_extract(
@@ -56,23 +60,24 @@ def best_extract(
     blocking: Paulus et al. 2017); it has the room's least length if any extract has, and without
     one it ends where no unit fits any more.
     """
-    inside = sorted(start.union(*units))
-    if not inside:
+    if not units:
         return start
+    inside = sorted(start.union(*units))
     search = _Search(sentences, inside, units, room)
-    extracts = np.array([[index in start for index in inside]], dtype=np.float64)
-    ended: list[Array] = []
-    enough: list[Array] = []
+    extracts = np.array([[index in start for index in inside]], np.float64)
+    worths = np.zeros(1)
+    found: list[tuple[bool, float, Array]] = []
     while len(extracts):
-        grown, may_grow = search.grow(extracts)
-        ended.append(extracts[~may_grow])
-        enough.append(extracts[search.are_enough(extracts)])
-        extracts = search.best(grown, _WIDTH)
-    found = np.concatenate(enough)
-    if not len(found):
-        found = np.concatenate(ended)
-    [best] = search.best(found, 1)
-    return frozenset(index for index, is_in in zip(inside, best, strict=True) if is_in)
+        grown, of_grown, may_grow = search.grow(extracts)
+        for row, worth, is_enough, goes_on in zip(
+            extracts, worths, search.are_enough(extracts), may_grow, strict=True
+        ):
+            if is_enough or not goes_on:
+                found.append((bool(is_enough), float(worth), row))
+        best = np.argsort(-of_grown, kind="stable")[:_WIDTH]
+        extracts, worths = grown[best], of_grown[best]
+    _, _, chosen = max(found, key=lambda one: one[:2])
+    return frozenset(index for index, is_in in zip(inside, chosen, strict=True) if is_in)
 
 
 class _Search:
@@ -88,32 +93,33 @@ class _Search:
         self._room = room
         own = [sentences[index] for index in inside]
         self._units = np.array([[index in unit for index in inside] for unit in units], np.float64)
-        self._units = self._units.reshape(len(units), len(inside))
         self._words = np.array([sentence.words for sentence in own], np.float64)
         self._tokens = np.array([len(sentence.tokens) for sentence in own], np.float64)
         self._probabilities = np.array([sentence.probability for sentence in own])
         self._clashes = np.zeros((len(own), len(own)))
         for (i, one), (j, other) in combinations(enumerate(own), 2):
             self._clashes[i, j] = not one.trigrams.isdisjoint(other.trigrams)
-        unigrams = [sentence.tokens for sentence in sentences]
-        probabilities = [sentence.probability for sentence in sentences]
-        self._expected = [
-            _Expected(unigrams, probabilities, inside),
-            _Expected([list(pairwise(one)) for one in unigrams], probabilities, inside),
-        ]
+        self._expected = _expect(sentences, inside, self._units)
 
-    def grow(self, extracts: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Every extract with one unit more, each once, and which of ``extracts`` have any."""
+    def grow(self, extracts: Array) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+        """Every extract with one unit more, each once; what each of these is worth; and which of
+        ``extracts`` have any."""
         grown = np.maximum(extracts[:, None], self._units)
-        is_more = grown.sum(-1) > extracts.sum(-1)[:, None]
-        fits = is_more & (((grown @ self._clashes) * grown).sum(-1) == 0)
+        counts, words = grown.sum(-1), grown @ self._words
+        fits = counts > extracts.sum(-1)[:, None]
+        fits &= ((grown @ self._clashes) * grown).sum(-1) == 0
         if self._room.most_sentences is not None:
-            fits &= grown.sum(-1) <= self._room.most_sentences
+            fits &= counts <= self._room.most_sentences
         if self._room.most_words is not None:
-            fits &= grown @ self._words <= self._room.most_words
-        once = {row.tobytes(): row for row in grown[fits]}
-        shape = (len(once), extracts.shape[1])
-        return np.array(list(once.values())).reshape(shape), fits.any(-1)
+            fits &= words <= self._room.most_words
+        worths = grown @ self._probabilities * _OWN
+        tokens, usual = grown @ self._tokens, self._room.usual_words
+        for expected, ngrams in zip(self._expected, (tokens, tokens - counts), strict=True):
+            worths += 2 * expected.hits(extracts) / (ngrams + usual)
+        rows = grown[fits]
+        once = list({row.tobytes(): number for number, row in enumerate(rows)}.values())
+        # Rounded as scores are, so that noise of a processor's arithmetic decides nothing.
+        return rows[once], np.round(worths[fits][once], 6), fits.any(-1)
 
     def are_enough(self, extracts: Array) -> npt.NDArray[np.bool_]:
         """Which have the least length that the room asks for; none where it asks for none."""
@@ -124,41 +130,60 @@ class _Search:
         )
         return found
 
-    def best(self, extracts: Array, most: int) -> Array:
-        """The ``most`` that are worth most, in that order. Rounded as scores are, so that noise of
-        a processor's arithmetic decides nothing."""
-        worths = self._probabilities @ extracts.T * _OWN
-        tokens, usual = extracts @ self._tokens, self._room.usual_words
-        lengths = (tokens, tokens - extracts.sum(-1))
-        for expected, length in zip(self._expected, lengths, strict=True):
-            worths += 2 * expected.hits(extracts) / (length + usual)
-        return extracts[np.argsort(-np.round(worths, 6), kind="stable")[:most]]
+
+def _expect(
+    sentences: Sequence[SentenceFacts], inside: Sequence[int], units: Array
+) -> "tuple[_Expected, _Expected]":
+    """Words and pairs of words, of which no pair spans two sentences."""
+    known: dict[str, int] = {}
+    words = np.array(
+        [known.setdefault(token, len(known)) for one in sentences for token in one.tokens],
+        np.int64,
+    )
+    rows = np.repeat(np.arange(len(sentences)), [len(one.tokens) for one in sentences])
+    absent = np.log1p(-np.minimum([one.probability for one in sentences], _SUREST))
+    is_pair = rows[1:] == rows[:-1]
+    pairs = (words[:-1] * len(known) + words[1:])[is_pair]
+    return (
+        _Expected(rows, words, absent, inside, units),
+        _Expected(rows[1:][is_pair], pairs, absent, inside, units),
+    )
 
 
 class _Expected:
-    """N-grams of one order, and how likely an editor's summary holds each of them."""
+    """N-grams of one order, and how likely an editor's summary holds each of them.
+
+    ``rows`` and ``ngrams`` say which sentence each n-gram of the article stands in; ``absent`` is
+    the logarithm of the chance that a sentence is in no good extract.
+    """
 
     def __init__(
         self,
-        sentences: Sequence[Sequence[Any]],
-        probabilities: Sequence[float],
+        rows: Integers,
+        ngrams: Integers,
+        absent: Array,
         inside: Sequence[int],
+        units: Array,
     ) -> None:
-        known = dict.fromkeys(chain.from_iterable(sentences[index] for index in inside))
-        columns = {ngram: column for column, ngram in enumerate(known)}
+        place = np.full(len(absent), -1)
+        place[inside] = np.arange(len(inside))
+        known = np.unique(ngrams[place[rows] >= 0])
+        kept = np.isin(ngrams, known)
+        columns = np.searchsorted(known, ngrams[kept])
+        # However often a sentence holds an n-gram, it counts once.
+        rows, columns = np.divmod(np.unique(rows[kept] * len(known) + columns), max(len(known), 1))
         # It stands there unless every sentence that holds it is absent (noisy-or: Pearl 1988).
-        absent = [0.0] * len(columns)
-        for sentence, probability in zip(sentences, probabilities, strict=True):
-            lost = float(np.log1p(-min(probability, _SUREST)))
-            for ngram in set(sentence):
-                if (column := columns.get(ngram)) is not None:
-                    absent[column] += lost
-        self._likely = (1 - np.exp(absent)) ** _SHARPNESS
-        self._held = np.zeros((len(inside), len(columns)))
-        for row, index in enumerate(inside):
-            self._held[row, [columns[ngram] for ngram in sentences[index]]] = 1
+        lost = np.bincount(columns, weights=absent[rows], minlength=len(known))
+        self._likely = (1 - np.exp(lost)) ** _SHARPNESS
+        self._held = np.zeros((len(inside), len(known)))
+        own = place[rows] >= 0
+        self._held[place[rows[own]], columns[own]] = 1
+        self._held_by_units = (units @ self._held > 0).astype(np.float64)
 
     def hits(self, extracts: Array) -> Array:
-        """N-grams that each extract is expected to share with the summary."""
-        found: Array = (extracts @ self._held > 0) @ self._likely
+        """N-grams that each extract, with each of the units, is expected to share with the summary:
+        shape (extracts, units)."""
+        covered = extracts @ self._held > 0
+        fresh = np.where(covered, 0, self._likely)
+        found: Array = (covered @ self._likely)[:, None] + fresh @ self._held_by_units.T
         return found

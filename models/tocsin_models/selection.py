@@ -167,6 +167,5 @@ def _facts(candidate: Candidate) -> SentenceFacts:
     return SentenceFacts(
         tokens=tokens,
         words=count_words(candidate.text),
-        trigrams=frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False)),
         probability=1 / (1 + math.exp(-candidate.score)),
     )
