@@ -41,7 +41,7 @@ _WORDS = st.sampled_from(["army", "port", "burns", "rain", "fell", "talks", "beg
 _SENTENCES = st.lists(
     st.builds(facts, st.lists(_WORDS, min_size=1, max_size=7).map(" ".join), st.floats(0.01, 0.9)),
     min_size=3,
-    max_size=7,
+    max_size=6,
 )
 
 

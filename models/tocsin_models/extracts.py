@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tocsin_models.styles import Room
 
 # Extracts grow by a sentence at a time, and this many of the best go on (beam search).
-_WIDTH = 32
+_WIDTH = 16
 
 # Noisy-or takes sentences to be chosen independently, and so overstates what is unlikely: a power
 # mends it as well as a fitted calibration. And what a sentence's own probability counts beside
@@ -167,15 +167,18 @@ class _Expected:
     ) -> None:
         place = np.full(len(absent), -1)
         place[inside] = np.arange(len(inside))
-        known = np.unique(ngrams[place[rows] >= 0])
-        kept = np.isin(ngrams, known)
-        columns = np.searchsorted(known, ngrams[kept])
+        _, ngrams = np.unique(ngrams, return_inverse=True)
+        is_known = np.zeros(len(ngrams), bool)
+        is_known[ngrams[place[rows] >= 0]] = True
+        known = int(is_known.sum())
+        kept = is_known[ngrams]
+        columns = (np.cumsum(is_known) - 1)[ngrams[kept]]
         # However often a sentence holds an n-gram, it counts once.
-        rows, columns = np.divmod(np.unique(rows[kept] * len(known) + columns), max(len(known), 1))
+        rows, columns = np.divmod(np.unique(rows[kept] * known + columns), max(known, 1))
         # It stands there unless every sentence that holds it is absent (noisy-or: Pearl 1988).
-        lost = np.bincount(columns, weights=absent[rows], minlength=len(known))
+        lost = np.bincount(columns, weights=absent[rows], minlength=known)
         self._likely = (1 - np.exp(lost)) ** _SHARPNESS
-        self._held = np.zeros((len(inside), len(known)))
+        self._held = np.zeros((len(inside), known))
         own = place[rows] >= 0
         self._held[place[rows[own]], columns[own]] = 1
         self._held_by_units = (units @ self._held > 0).astype(np.float64)
