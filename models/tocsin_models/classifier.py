@@ -31,10 +31,6 @@ from tocsin_models.tokens import TextTokenizer, padded_length
 BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
 # The same where each core of a CPU has a batch of its own.
 CORE_BATCH_TOKENS = 512
-# A call in float32 on a CPU reads at least so many: without AVX-512, OpenVINO 2026.4 multiplies
-# fewer than 96 in another order, so that the last bits of a passage's score depended on who stood
-# beside it (1e-6; tests/test_classifier.py).
-_LEAST_FLOAT32_TOKENS = 96
 
 
 def load_classifier(
@@ -72,6 +68,7 @@ def classifier_network(directory: Path, manifest: Manifest) -> Network:
             "attention_mask": np.ones((2, 16), np.int64),
         },
         int8=int8_file(directory, manifest.files),
+        rows_stand_alone=True,
     )
 
 
@@ -107,8 +104,6 @@ class EncoderClassifier:
         self.batch_tokens = (
             CORE_BATCH_TOKENS if self._has_few_shapes else BATCH_TOKENS[runner.device]
         )
-        is_float32 = runner.precision == "f32" and runner.device == "cpu"
-        self._least_tokens = _LEAST_FLOAT32_TOKENS if is_float32 else 1
         self._tokenizer = tokenizer
         self._runner = runner
         self._is_single_label = is_single_label
@@ -140,8 +135,7 @@ class EncoderClassifier:
 
     def run(self, windows: Sequence[TextWindow]) -> npt.NDArray[np.float32]:
         """Probabilities, shape (windows, labels), in one call for windows of one length."""
-        logits = self._runner.run(self._pad(windows, len(windows)))
-        return self._probabilities(logits[: len(windows)])
+        return self._probabilities(self._runner.run(self._pad(windows, len(windows))))
 
     def gather(
         self, windows: Sequence[TextWindow], probabilities: npt.NDArray[np.float32]
@@ -178,9 +172,7 @@ class EncoderClassifier:
                 start += size
 
     def _pad(self, windows: Sequence[TextWindow], rows: int) -> dict[str, npt.NDArray[Any]]:
-        """Inputs of at least ``rows`` rows; those beyond ``windows`` say nothing new."""
         [length] = {window.length for window in windows}
-        rows = max(rows, -(-self._least_tokens // length))
         ids = [window.ids for window in windows]
         ids += [ids[-1]] * (rows - len(ids))
         return pad_windows(ids, length, self._tokenizer.padding_id)
