@@ -247,7 +247,8 @@ def test_many_wrong_keys_at_once_are_too_many(keys: Path) -> None:
     # Each costs 50 ms of a core: who guesses is told to wait, and is not let in meanwhile.
     token = new_key("desk", keys)
     gate = Gate(ServeSettings(keys=keys))
-    wrong = [f"{token[:-2]}{n:02}" for n in range(20)]
+    other = "b" if token[-3] == "a" else "a"  # Else one run in 170 guesses the key itself.
+    wrong = [f"{token[:-3]}{other}{n:02}" for n in range(20)]
     begun = time.monotonic()
     found = ask(gate, *[(SCORING, bearer(guess), "203.0.113.7") for guess in wrong])
     assert all(isinstance(problem, Problem) for problem in found)
