@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WHEEL_VENV := build/wheel-venv
-INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
+# Not compiled: Python does so at the first import, and most of 2.7 GB is never imported; half of
+# the installation was compiling.
+INSTALL := pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 ARTICLE := serving/tocsin_serving/demo/article.txt
 
 # The first interpreter that runs and that we support: a name on the PATH can be a shim of pyenv's

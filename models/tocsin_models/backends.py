@@ -223,20 +223,19 @@ class OpenVinoRunner:
 
     def run(self, inputs: Arrays) -> npt.NDArray[np.float32]:
         rows = self._start(self._requests[0], inputs)
-        return _output(self._requests[0])[:rows]
+        return _output(self._requests[0], rows)
 
     def run_all(self, batches: Iterable[Arrays]) -> Iterator[npt.NDArray[np.float32]]:
         free, busy = deque(self._requests), deque[tuple[Any, int | None]]()
         try:
             for inputs in batches:
                 if not free:
-                    yield _output(busy[0][0])[: busy[0][1]]
+                    yield _output(*busy[0])
                     free.append(busy.popleft()[0])
                 request = free.popleft()
                 busy.append((request, self._start(request, inputs)))
             while busy:
-                request, rows = busy.popleft()
-                yield _output(request)[:rows]
+                yield _output(*busy.popleft())
         finally:
             # A batch that failed leaves others running, which would refuse the next call.
             for request, _ in busy:
@@ -259,10 +258,10 @@ class OpenVinoRunner:
         return rows
 
 
-def _output(request: Any) -> npt.NDArray[np.float32]:
+def _output(request: Any, rows: int | None) -> npt.NDArray[np.float32]:
     request.wait()
     # Copied: the request's own buffer is overwritten by its next call.
-    return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+    return np.array(request.get_output_tensor(0).data[:rows], dtype=np.float32)
 
 
 def is_prepared(network: Network) -> bool:
