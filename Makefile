@@ -4,9 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WHEEL_VENV := build/wheel-venv
-# Not compiled: Python does so at the first import, and most of 2.7 GB is never imported; half of
-# the installation was compiling.
-INSTALL := pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+INSTALL := pip install --quiet --disable-pip-version-check -c constraints.txt
 ARTICLE := serving/tocsin_serving/demo/article.txt
 
 # The first interpreter that runs and that we support: a name on the PATH can be a shim of pyenv's
@@ -132,7 +130,10 @@ $(BIN)/python:
 		"venv; name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
+# pip compiles on one core, and its packages' tests too: half of the installation. The packages
+# hold templates that are no Python, so that compileall never ends with 0.
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Tocsin and its tools into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/python -m $(INSTALL) -e ".[serve,training,eval,cluster,dev]"
+	@$(BIN)/python -m $(INSTALL) --no-compile -e ".[serve,training,eval,cluster,dev]"
+	@$(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 	@touch $@
